@@ -1,0 +1,84 @@
+# Every target with a '##' lists itself under `make`.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+PYTHON := .venv/bin/python
+RESULTS := $(or $(RTS_CACHE),$(HOME)/.cache/realtime-serve)/results
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: venv
+venv: ## .venv with both packages and the tools
+	@hack/venv.sh
+
+.PHONY: demo
+demo: venv ## cluster, images, operator, a model, and a version swap under 32 live streams
+	@$(PYTHON) -m hack.demo
+
+.PHONY: demo-down
+demo-down: venv ## take down what the demo brought up
+	@$(PYTHON) -m hack.hub down
+	@$(PYTHON) -m hack.cluster down
+
+.PHONY: test
+test: venv ## everything: check, then the tests on a real cluster
+	@$(PYTHON) -m hack.testrun
+
+.PHONY: check
+check: venv lint types layers verify unit ## lint, types, layers, generated files, tests that need no cluster
+
+.PHONY: lint
+lint: venv ## ruff, both as linter and as formatter
+	@$(PYTHON) -m ruff check .
+	@$(PYTHON) -m ruff format --check .
+
+.PHONY: types
+types: venv ## mypy --strict
+	@$(PYTHON) -m mypy
+
+.PHONY: layers
+layers: venv ## imports go one way (contracts in pyproject.toml)
+	@.venv/bin/lint-imports --no-cache
+
+.PHONY: unit
+unit: venv ## tests that need no cluster
+	@$(PYTHON) -m pytest -q -m "not cluster"
+
+.PHONY: e2e
+e2e: venv ## tests on the real local cluster
+	@$(PYTHON) -m pytest -q -m cluster tests/e2e
+
+.PHONY: verify
+verify: venv ## generated files equal the committed ones
+	@$(PYTHON) -m hack.generate --check
+
+.PHONY: generate
+generate: venv ## write the generated files anew
+	@$(PYTHON) -m hack.generate
+
+.PHONY: fmt
+fmt: venv ## format, and mend what the linter can
+	@$(PYTHON) -m ruff check --fix .
+	@$(PYTHON) -m ruff format .
+
+.PHONY: images
+images: venv ## build both images and push them to the local registry
+	@$(PYTHON) -m hack.images build all
+
+.PHONY: cluster-up
+cluster-up: venv ## a real Kubernetes on this machine (kind with Docker, plain processes without)
+	@$(PYTHON) -m hack.cluster up
+
+.PHONY: cluster-down
+cluster-down: venv ## end it
+	@$(PYTHON) -m hack.cluster down
+
+.PHONY: bench
+bench: venv ## speed, as ratios against a peer in one run
+	@$(PYTHON) -m bench
+
+.PHONY: constraints
+constraints: venv ## renew constraints.txt from the ranges in pyproject.toml
+	@hack/constraints.sh
