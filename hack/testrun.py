@@ -45,7 +45,7 @@ def read_report(path: Path) -> tuple[int, int]:
     if not path.exists():
         return 0, 1
     passed = failed = 0
-    for case in ET.parse(path).iter("testcase"):
+    for case in ET.parse(path).iter("testcase"):  # noqa: S314  # the report that pytest just wrote
         bad = any(case.find(tag) is not None for tag in ("failure", "error", "skipped"))
         failed, passed = failed + bad, passed + (not bad)
     return passed, failed
