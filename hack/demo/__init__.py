@@ -1,0 +1,1 @@
+"""The demo: a model on a real Kubernetes, and a version swap under live streams."""
