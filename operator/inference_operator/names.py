@@ -1,0 +1,129 @@
+"""Every name, label and annotation that this operator writes or reads. Pure."""
+
+from __future__ import annotations
+
+import re
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from inference_operator.errors import InvalidSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Container
+
+GROUP = "realtime-serve.io"
+VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
+KIND = "InferenceModel"
+PLURAL = "inferencemodels"
+
+MANAGER = "inference-operator"
+"""Field manager of everything we apply."""
+ROUTER = "inference-operator-router"
+"""Field manager of the active Service's selector alone, so that applying children never moves traffic."""
+
+LABEL_MODEL = f"{GROUP}/model"
+LABEL_FLEET = f"{GROUP}/fleet"
+LABEL_REVISION = f"{GROUP}/revision"
+
+# on pods
+DRAIN = f"{GROUP}/drain"
+SETTINGS = f"{GROUP}/settings"
+# on every child
+APPLIED = f"{GROUP}/applied"
+"""Hash of the manifest as last applied: tells a field we dropped from one we never had."""
+# on Deployments; times are RFC 3339
+FLEET_VERSION = f"{GROUP}/version"
+FLEET_REVISION = f"{GROUP}/revision"
+PREPARE_STARTED = f"{GROUP}/prepare-started"
+PROMOTED_AT = f"{GROUP}/promoted-at"
+DRAIN_STARTED = f"{GROUP}/drain-started"
+DRAINED_AT = f"{GROUP}/drained-at"
+"""When its streams were first seen at zero."""
+FAILED = f"{GROUP}/failed"
+"""`Reason: message`."""
+FAILED_AT = f"{GROUP}/failed-at"
+FAILED_ASK = f"{GROUP}/failed-ask"
+"""Fingerprint of the spec that failed: the same ask is not tried again."""
+# on InferenceModels
+VERBS = (f"{GROUP}/promote", f"{GROUP}/abort", f"{GROUP}/retry")
+
+MODEL_NAME_LENGTH = 40
+"""Hashes and counts are appended, and a Service's name may have 63 characters."""
+_MODEL_NAME = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
+_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"  # no vowels and no look-alikes: hashes spell no words
+
+
+def check_model_name(name: str) -> None:
+    """Raise InvalidSpec unless Services and Deployments can be named after `name`."""
+    if len(name) > MODEL_NAME_LENGTH:
+        raise InvalidSpec(
+            "metadata.name", f"has {len(name)} characters; at most {MODEL_NAME_LENGTH} are allowed"
+        )
+    if not _MODEL_NAME.fullmatch(name):
+        raise InvalidSpec(
+            "metadata.name",
+            f"{name!r} cannot name a Service; allowed are lower-case letters, digits and '-', a letter first",
+        )
+
+
+def short_hash(text: str, length: int = 8) -> str:
+    """`length` characters that stand for `text`, safe in any Kubernetes name."""
+    number = int.from_bytes(sha256(text.encode()).digest())
+    digits = []
+    for _ in range(length):
+        number, digit = divmod(number, len(_ALPHABET))
+        digits.append(_ALPHABET[digit])
+    return "".join(digits)
+
+
+def fleet(model: str, revision: str, taken: Container[str] = ()) -> str:
+    """The name for a new fleet: `<model>-<revision>`, with a count behind it while that is taken."""
+    name, count = f"{model}-{revision}", 1
+    while name in taken:
+        count += 1
+        name = f"{model}-{revision}-{count}"
+    return name
+
+
+def fleet_candidates(model: str, revision: str) -> tuple[str, ...]:
+    """The names that a new fleet would take first."""
+    return tuple(f"{model}-{revision}{suffix}" for suffix in ("", "-2", "-3"))
+
+
+def active_service(model: str) -> str:
+    return model
+
+
+def preview_service(model: str) -> str:
+    return f"{model}-preview"
+
+
+def settings(fleet_name: str) -> str:
+    """The ConfigMap with the runtime settings of a fleet."""
+    return f"{fleet_name}-settings"
+
+
+def disruption_budget(fleet_name: str) -> str:
+    return fleet_name
+
+
+def model_labels(model: str) -> dict[str, str]:
+    """The labels of every child."""
+    return {
+        "app.kubernetes.io/name": "realtime-serve",
+        "app.kubernetes.io/instance": model,
+        "app.kubernetes.io/component": "model-server",
+        "app.kubernetes.io/managed-by": MANAGER,
+        LABEL_MODEL: model,
+    }
+
+
+def fleet_labels(model: str, fleet_name: str, revision: str) -> dict[str, str]:
+    """The labels of what belongs to one fleet."""
+    return model_labels(model) | {LABEL_FLEET: fleet_name, LABEL_REVISION: revision}
+
+
+def fleet_selector(model: str, fleet_name: str) -> dict[str, str]:
+    """What selects the pods of one fleet and no others."""
+    return {LABEL_MODEL: model, LABEL_FLEET: fleet_name}

@@ -1,0 +1,227 @@
+"""What the cluster looked like at one moment: all that a plan is made from. Pure data, read live.
+
+The room `cluster` fills it. Rules for whoever does:
+- list live (no resourceVersion), never from a cache;
+- a Deployment is a `Fleet` only when it carries our model label and the model's uid controls it;
+- `children` holds every Service, ConfigMap and PodDisruptionBudget with our model label, and besides whatever
+  stands under a name that a plan could write (`Observed.names_to_look_up`), ours or not: what is not ours
+  is never touched, and a Deployment appears among the children only when it is not ours;
+- a pod that cannot be asked has `report=None`, which means unknown and never zero.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from inference_operator import names
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class VersionReport(msgspec.Struct, frozen=True):
+    """One version of the model inside a pod. States: loading, warming, ready, failed."""
+
+    state: str
+    message: str = ""
+    active_streams: int = 0
+
+
+class ModelReport(msgspec.Struct, frozen=True):
+    active_version: str = ""
+    versions: dict[str, VersionReport] = {}
+
+
+class StreamsReport(msgspec.Struct, frozen=True):
+    active: int = 0
+
+
+class PodReport(msgspec.Struct, frozen=True):
+    """The body of a pod's GET /status; `msgspec.json.decode(body, type=PodReport)`. Unknown keys are a newer server's."""
+
+    draining: bool
+    settings_generation: int
+    models: dict[str, ModelReport]
+    streams: StreamsReport = StreamsReport()
+    settings_error: str = ""
+    connections: int = 0
+    server_version: str = ""
+
+    def version(self, version: str) -> VersionReport | None:
+        """What the pod says of `version`, under whatever served name it stands."""
+        found = (model.versions.get(version) for model in self.models.values())
+        return next((report for report in found if report is not None), None)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trouble:
+    """Why a container waits or ended: `state.waiting`, or `state.terminated` and else `lastState.terminated`."""
+
+    reason: str
+    message: str = ""
+    exit_code: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pod:
+    name: str
+    uid: str
+    ip: str = ""
+    ready: bool = False
+    """The pod's Ready condition."""
+    deleting: bool = False
+    """Has a deletionTimestamp: it counts as gone."""
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    restarts: int = 0
+    waiting: Trouble | None = None
+    terminated: Trouble | None = None
+    unschedulable: str = ""
+    """The message of PodScheduled=False; empty when it is scheduled or not yet tried."""
+    report: PodReport | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fleet:
+    """A Deployment of ours. Its marks are annotations, so they outlive this operator."""
+
+    name: str
+    uid: str
+    resource_version: str
+    revision: str
+    version: str
+    replicas: int
+    """Asked for (`spec.replicas`)."""
+    created_at: datetime
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    replica_failure: str = ""
+    """The message of the Deployment's ReplicaFailure condition: quota, LimitRange, Pod Security."""
+    pods: tuple[Pod, ...] = ()
+
+    @property
+    def live_pods(self) -> tuple[Pod, ...]:
+        """Its pods without those that are being deleted."""
+        return tuple(pod for pod in self.pods if not pod.deleting)
+
+    @property
+    def ready_pods(self) -> tuple[Pod, ...]:
+        return tuple(pod for pod in self.live_pods if pod.ready)
+
+    @property
+    def prepare_started(self) -> datetime | None:
+        return self._time(names.PREPARE_STARTED)
+
+    @property
+    def promoted_at(self) -> datetime | None:
+        return self._time(names.PROMOTED_AT)
+
+    @property
+    def drain_started(self) -> datetime | None:
+        return self._time(names.DRAIN_STARTED)
+
+    @property
+    def drained_at(self) -> datetime | None:
+        return self._time(names.DRAINED_AT)
+
+    @property
+    def failed(self) -> str:
+        """`Reason: message`, or empty."""
+        return self.annotations.get(names.FAILED, "")
+
+    def _time(self, annotation: str) -> datetime | None:
+        return read_time(self.annotations.get(annotation, ""))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Child:
+    """A Service, ConfigMap or PodDisruptionBudget, or a stranger under one of our names, as the API gave it."""
+
+    kind: str
+    name: str
+    uid: str
+    resource_version: str
+    ours: bool
+    """The model's uid controls it (ownerReferences, controller: true)."""
+    content: Mapping[str, Any]
+    """The whole object."""
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        found: Mapping[str, str] = self.content.get("metadata", {}).get("labels") or {}
+        return found
+
+    @property
+    def annotations(self) -> Mapping[str, str]:
+        found: Mapping[str, str] = self.content.get("metadata", {}).get("annotations") or {}
+        return found
+
+    @property
+    def selector(self) -> Mapping[str, str]:
+        """A Service's; empty when it has none."""
+        found: Mapping[str, str] = self.content.get("spec", {}).get("selector") or {}
+        return found
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Model:
+    """The InferenceModel as the API gave it."""
+
+    namespace: str
+    name: str
+    uid: str
+    generation: int
+    resource_version: str
+    spec: Mapping[str, Any]
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    status: Mapping[str, Any] = field(default_factory=dict)
+    """As last written."""
+    deleting: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Observed:
+    now: datetime
+    """Aware, UTC."""
+    model: Model
+    fleets: tuple[Fleet, ...] = ()
+    children: tuple[Child, ...] = ()
+    endpoints: Mapping[str, Mapping[str, bool]] = field(default_factory=dict)
+    """By Service name: the pods (uid) in its EndpointSlices, and whether `conditions.ready`."""
+    default_image: str = ""
+    """For models that name no image; empty: such a model is invalid."""
+
+    def child(self, kind: str, name: str) -> Child | None:
+        return next((child for child in self.children if (child.kind, child.name) == (kind, name)), None)
+
+    def ready_endpoints(self, service: str) -> frozenset[str]:
+        """The uids of the pods that the Service really sends requests to."""
+        return frozenset(uid for uid, ready in self.endpoints.get(service, {}).items() if ready)
+
+
+def names_to_look_up(
+    model: str, revision: str | None, fleets: tuple[str, ...]
+) -> tuple[tuple[str, str], ...]:
+    """(kind, name) of all that a plan could write and a list by our label would not show if it were foreign.
+
+    `fleets` are the names of the fleets found; `revision` is what the spec asks for, None when it makes no sense.
+    """
+    services = (("Service", names.active_service(model)), ("Service", names.preview_service(model)))
+    wanted = () if revision is None else tuple(names.fleet_candidates(model, revision))
+    return (
+        *services,
+        *(("Deployment", name) for name in wanted),
+        *(("ConfigMap", names.settings(name)) for name in {*fleets, *wanted}),
+        *(("PodDisruptionBudget", names.disruption_budget(name)) for name in {*fleets, *wanted}),
+    )
+
+
+def read_time(text: str) -> datetime | None:
+    """An RFC 3339 time, or None when it is none: a mark that a hand garbled is set anew."""
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return time if time.tzinfo else None

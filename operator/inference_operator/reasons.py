@@ -1,0 +1,88 @@
+"""The words that conditions, events and the phase column show. Tools match on them: never reword one."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Phase(StrEnum):
+    """One word for people; nothing decides by it. Conditions say the rest."""
+
+    PENDING = "Pending"
+    PREPARING = "Preparing"
+    PROMOTING = "Promoting"
+    DRAINING = "Draining"
+    READY = "Ready"
+    FAILED = "Failed"
+    INVALID = "Invalid"
+    CONFLICT = "Conflict"
+    DELETING = "Deleting"
+
+
+class Condition(StrEnum):
+    """The condition types. Serving (Available) and rolling out (Progressing) are told apart."""
+
+    READY = "Ready"
+    AVAILABLE = "Available"
+    PROGRESSING = "Progressing"
+    DEGRADED = "Degraded"
+    VERIFIED = "Verified"
+    DRAINING = "Draining"
+
+
+class Reason(StrEnum):
+    """Why a condition stands as it does, or what an event tells."""
+
+    # the resource itself
+    INVALID_SPEC = "InvalidSpec"
+    UNSUPPORTED_FIELD = "UnsupportedField"
+    CONFLICT = "Conflict"
+
+    # at rest
+    SERVING = "Serving"
+    STABLE = "Stable"
+    ALL_WELL = "AllWell"
+    SCALED_TO_ZERO = "ScaledToZero"
+    NO_READY_ENDPOINTS = "NoReadyEndpoints"
+    NOTHING_TO_DRAIN = "NothingToDrain"
+    NEVER_PROMOTED = "NeverPromoted"
+
+    # steps of a rollout; each is an event too
+    FLEET_CREATED = "FleetCreated"
+    FLEET_REVIVED = "FleetRevived"
+    FLEET_RESIZED = "FleetResized"
+    SUPERSEDED = "Superseded"
+    PROMOTED = "Promoted"
+    DRAIN_ORDERED = "DrainOrdered"
+    DRAIN_CANCELLED = "DrainCancelled"
+    STREAMS_FINISHED = "StreamsFinished"
+    STREAMS_RESUMED = "StreamsResumed"
+    DRAINED = "Drained"
+    DRAIN_DEADLINE_EXCEEDED = "DrainDeadlineExceeded"
+    ROLLOUT_FAILED = "RolloutFailed"
+    HISTORY_TRIMMED = "HistoryTrimmed"
+    SCALED = "Scaled"
+
+    # what a rollout waits for
+    ROLLOUT_STARTING = "RolloutStarting"
+    WAITING_FOR_PODS = "WaitingForPods"
+    WAITING_FOR_MODEL = "WaitingForModel"
+    WAITING_FOR_ENDPOINTS = "WaitingForEndpoints"
+    WAITING_FOR_STREAMS = "WaitingForStreams"
+    GATES_PASSED = "GatesPassed"
+    DRAINING = "Draining"
+
+    # why pods do not come up
+    IMAGE_PULL_FAILED = "ImagePullFailed"
+    CRASH_LOOPING = "CrashLooping"
+    CONTAINER_CONFIG_ERROR = "ContainerConfigError"
+    OUT_OF_MEMORY = "OutOfMemory"
+    UNSCHEDULABLE = "Unschedulable"
+    QUOTA_EXCEEDED = "QuotaExceeded"
+    LOAD_FAILED = "LoadFailed"
+    DEADLINE_EXCEEDED = "DeadlineExceeded"
+
+    # settings that reach running pods
+    SETTINGS_REJECTED = "SettingsRejected"
+    SETTINGS_SPREADING = "SettingsSpreading"
+    PODS_NOT_READY = "PodsNotReady"

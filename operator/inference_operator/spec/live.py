@@ -1,0 +1,75 @@
+"""The sections that reach running pods without a restart: batching, limits, streaming, clients, service."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, field
+
+from inference_operator.spec.base import Name, Seconds, Section
+
+_Count = Annotated[int, Meta(ge=1, le=1_000_000_000)]
+
+
+class Batching(Section, frozen=True, kw_only=True):
+    max_batch_size: Annotated[int, Meta(ge=1, le=4096)] = 32
+    max_wait_ms: Annotated[int, Meta(ge=0, le=10_000)] = 5
+    dynamic: bool = True
+    max_batch_tokens: Annotated[int, Meta(ge=1, le=4_194_304)] = 4096
+
+
+class Limits(Section, frozen=True, kw_only=True):
+    max_connections: Annotated[int, Meta(ge=1, le=1_000_000)] = 256
+    max_queue: Annotated[int, Meta(ge=0, le=1_000_000)] = 1024
+    max_tokens: Annotated[int, Meta(ge=1, le=4_194_304)] = 4096
+    request_timeout_seconds: Seconds = 300
+
+
+class Streaming(Section, frozen=True, kw_only=True):
+    heartbeat_seconds: Annotated[int, Meta(ge=1, le=3600)] = 15
+    buffer_tokens: Annotated[int, Meta(ge=1, le=1_048_576)] = 1024
+    idle_timeout_seconds: Seconds = 60
+    resume_window_seconds: Annotated[int, Meta(ge=0, le=86_400)] | None = None
+    redis_secret_ref: Name = ""
+
+
+class RateLimit(Section, frozen=True, kw_only=True):
+    requests_per_minute: _Count | None = None
+    tokens_per_minute: _Count | None = None
+    burst: _Count | None = None
+    key: Annotated[str, Meta(pattern=r"^(apiKey|address|header:[A-Za-z0-9-]{1,128})$")] = "apiKey"
+
+
+class ClientRateLimit(Section, frozen=True, kw_only=True):
+    requests_per_minute: _Count | None = None
+    tokens_per_minute: _Count | None = None
+    burst: _Count | None = None
+
+
+class Client(Section, frozen=True, kw_only=True):
+    name: Annotated[str, Meta(min_length=1, max_length=63)]
+    secret_ref: Annotated[str, Meta(min_length=1, max_length=253)]
+    priority: Literal["high", "normal", "low"] = "normal"
+    rate_limit: ClientRateLimit | None = None
+
+
+class Autoscaling(Section, frozen=True, kw_only=True):
+    min_replicas: Annotated[int, Meta(ge=1, le=1000)] = 1
+    max_replicas: Annotated[int, Meta(ge=1, le=1000)]
+    target_active_streams: Annotated[int, Meta(ge=1, le=1_000_000)] = 24
+
+    def __post_init__(self) -> None:
+        if self.min_replicas > self.max_replicas:
+            raise ValueError(f"minReplicas {self.min_replicas} is above maxReplicas {self.max_replicas}")
+
+
+class Service(Section, frozen=True, kw_only=True):
+    """How the active Service is reached from outside the cluster."""
+
+    type: Literal["ClusterIP", "NodePort", "LoadBalancer"] = "ClusterIP"
+    node_port: Annotated[int, Meta(ge=30_000, le=32_767)] | None = None
+    annotations: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.node_port is not None and self.type == "ClusterIP":
+            raise ValueError("nodePort needs type NodePort or LoadBalancer")

@@ -1,0 +1,59 @@
+"""The revision: a hash of every rolling field. Two specs with the same revision run the same pods."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from inference_operator import names
+from inference_operator.spec.base import Section
+
+if TYPE_CHECKING:
+    from inference_operator.spec.parse import Spec
+
+ROLLING = ("model", "gpu", "server")
+
+
+def revision(spec: Spec) -> str:
+    """Eight characters. Written-out defaults and left-out ones give the same.
+
+    So a rolling field that a later operator adds makes no new revision while it stands at its default.
+    """
+    rolling = {field: _written(getattr(spec, field)) for field in ROLLING}
+    return names.short_hash(_canonical(rolling))
+
+
+def ask(spec: Spec) -> str:
+    """A fingerprint of all that the user asks for, `replicas` apart: an autoscaler's edit asks for nothing new."""
+    asked = _written(spec)
+    asked.pop("replicas", None)
+    return names.short_hash(_canonical(asked))
+
+
+def _written(section: Section) -> dict[str, Any]:
+    """The section as a person would write it who leaves out every default."""
+    return {
+        field.encode_name: _plain(value)
+        for field in msgspec.structs.fields(section)
+        if (value := getattr(section, field.name)) != _default(field)
+    }
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Section):
+        return _written(value)
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _default(field: msgspec.structs.FieldInfo) -> Any:
+    if field.default_factory is not msgspec.NODEFAULT:
+        return field.default_factory()
+    return field.default
+
+
+def _canonical(value: object) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)

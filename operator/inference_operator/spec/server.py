@@ -1,0 +1,73 @@
+"""spec.server and spec.gpu: the pods that hold the weights. Rolling: any change is a new revision."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, field
+
+from inference_operator.spec.base import Name, Section
+
+Quantity = str | int | float
+
+
+class Gpu(Section, frozen=True, kw_only=True):
+    """Accelerators of one pod; count 0 serves on the CPU."""
+
+    count: Annotated[int, Meta(ge=0, le=64)] = 1
+    resource: Annotated[str, Meta(min_length=1, max_length=253)] = "nvidia.com/gpu"
+
+
+class KeyRef(Section, frozen=True, kw_only=True):
+    name: Annotated[str, Meta(min_length=1, max_length=253)]
+    key: Annotated[str, Meta(min_length=1, max_length=253)]
+    optional: bool = False
+
+
+class EnvSource(Section, frozen=True, kw_only=True):
+    secret_key_ref: KeyRef | None = None
+    config_map_key_ref: KeyRef | None = None
+
+    def __post_init__(self) -> None:
+        if (self.secret_key_ref is None) == (self.config_map_key_ref is None):
+            raise ValueError("give exactly one of secretKeyRef and configMapKeyRef")
+
+
+class EnvVar(Section, frozen=True, kw_only=True):
+    name: Annotated[str, Meta(min_length=1, max_length=253)]
+    value: Annotated[str, Meta(max_length=32_768)] = ""
+    value_from: EnvSource | None = None
+
+    def __post_init__(self) -> None:
+        if self.value and self.value_from is not None:
+            raise ValueError(f"{self.name} has both value and valueFrom; give one")
+
+
+class SecretName(Section, frozen=True, kw_only=True):
+    name: Annotated[str, Meta(min_length=1, max_length=253)]
+
+
+class Resources(Section, frozen=True, kw_only=True):
+    requests: dict[str, Quantity] = field(default_factory=dict)
+    limits: dict[str, Quantity] = field(default_factory=dict)
+
+
+class Server(Section, frozen=True, kw_only=True):
+    image: Annotated[str, Meta(max_length=1024)] = ""
+    """Empty: the operator's own default, and a newer operator's default makes no new revision."""
+    image_pull_policy: Literal["", "Always", "IfNotPresent", "Never"] = ""
+    image_pull_secrets: Annotated[tuple[SecretName, ...], Meta(max_length=16)] = ()
+    resources: Resources = Resources()
+    env: Annotated[tuple[EnvVar, ...], Meta(max_length=64)] = ()
+    node_selector: dict[str, str] = field(default_factory=dict)
+    tolerations: Annotated[tuple[dict[str, Any], ...], Meta(max_length=32)] = ()
+    affinity: dict[str, Any] = field(default_factory=dict)
+    runtime_class_name: Name = ""
+    priority_class_name: Name = ""
+    frontends: Annotated[int, Meta(ge=1, le=16)] = 1
+    """HTTP processes in front of one engine."""
+
+    def __post_init__(self) -> None:
+        names = [variable.name for variable in self.env]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"env names {', '.join(twice)} more than once")

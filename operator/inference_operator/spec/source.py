@@ -1,0 +1,60 @@
+"""spec.model: which weights to serve, and under which name."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from inference_operator.spec.base import Name, Section, Text
+
+Scheme = Literal["hf", "pvc", "file", "s3", "http", "https"]
+
+_SCHEMES: tuple[Scheme, ...] = ("hf", "pvc", "file", "s3", "http", "https")
+
+
+class Cache(Section, frozen=True, kw_only=True):
+    """Where downloaded weights are kept: a claim, or else an emptyDir of sizeLimit."""
+
+    claim_name: Name = ""
+    size_limit: Annotated[str, Meta(max_length=32)] = ""
+
+    def __post_init__(self) -> None:
+        if self.claim_name and self.size_limit:
+            raise ValueError("claimName and sizeLimit exclude each other")
+
+
+class ModelSource(Section, frozen=True, kw_only=True):
+    """Rolling: any change is a new revision."""
+
+    uri: Annotated[str, Meta(max_length=1024)]
+    version: Annotated[str, Meta(min_length=1, max_length=128)]
+    revision: Annotated[str, Meta(min_length=1, max_length=128)] = "main"
+    """Of the hub's repository; hf:// alone reads it."""
+    served_name: Text = ""
+    """Empty: the resource's own name."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    max_model_length: Annotated[int, Meta(ge=1, le=4_194_304)] = 2048
+    """Tokens, prompt and answer together."""
+    secret_ref: Name = ""
+    """A Secret whose key `token` opens the source."""
+    cache: Cache = Cache()
+
+    def __post_init__(self) -> None:
+        scheme, separator, rest = self.uri.partition("://")
+        if not separator or scheme not in _SCHEMES:
+            raise ValueError(
+                f"uri {self.uri!r} must begin with one of {', '.join(f'{s}://' for s in _SCHEMES)}"
+            )
+        if not rest:
+            raise ValueError(f"uri {self.uri!r} names nothing after {scheme}://")
+        if scheme == "hf" and rest.count("/") != 1:
+            raise ValueError(f"uri {self.uri!r} must be hf://ORGANISATION/REPOSITORY")
+        if scheme == "file" and not rest.startswith("/"):
+            raise ValueError(f"uri {self.uri!r} must be file:///ABSOLUTE/PATH")
+        if ".." in rest.split("/"):
+            raise ValueError(f"uri {self.uri!r} must not climb with '..'")
+
+    @property
+    def scheme(self) -> str:
+        return self.uri.partition("://")[0]
