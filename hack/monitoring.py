@@ -1,0 +1,203 @@
+"""A real Prometheus process over given targets or over the pods of a cluster; `python -m hack.monitoring` runs one here."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import yaml
+
+from hack import chart
+from hack.cache import RUN
+from hack.scrapes import Target, scrape_pods, scrape_target
+
+BOOT_SECONDS = 30.0
+
+
+class PrometheusMissingError(Exception):
+    """The `prometheus` program is not installed."""
+
+
+class PrometheusFailedError(Exception):
+    """Prometheus ended or refused; the message is its own."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    labels: Mapping[str, str]
+    value: float
+
+
+def find_free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+    return port
+
+
+class Prometheus:
+    """A Prometheus process on 127.0.0.1 and the folder of its data; a context manager that ends the process."""
+
+    def __init__(self, folder: Path, *, port: int | None = None) -> None:
+        self.folder = folder
+        self.port = port or find_free_port()
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "prometheus.log"
+
+    def start(
+        self,
+        *,
+        targets: Sequence[Target] = (),
+        pod_monitors: Sequence[Mapping[str, Any]] = (),
+        kubeconfig: Path | None = None,
+        rules: Sequence[Path] = (),
+        scrape_interval: str = "1s",
+    ) -> Self:
+        """Run until `stop`; ready when this returns.
+
+        Raises:
+            PrometheusMissingError: there is no such program.
+            PrometheusFailedError: it ended, or was not ready in time.
+        """
+        if pod_monitors and kubeconfig is None:
+            raise ValueError("pod_monitors need a kubeconfig to find pods with")
+        scrapes = [scrape_target(target, number) for number, target in enumerate(targets)]
+        for monitor in pod_monitors:
+            scrapes += scrape_pods(monitor, kubeconfig or Path())
+        every = {
+            "scrape_interval": scrape_interval,
+            "scrape_timeout": scrape_interval,
+            "evaluation_interval": "1s",
+        }
+        configuration = {
+            "global": every,
+            "rule_files": [str(path) for path in rules],
+            "scrape_configs": scrapes,
+        }
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / "prometheus.yaml").write_text(yaml.safe_dump(configuration))
+        self._spawn()
+        self._wait_ready()
+        return self
+
+    def query(self, expr: str) -> list[Sample]:
+        """The instant vector that an expression gives now. Raises PrometheusFailedError when it is refused."""
+        url = f"{self.url}/api/v1/query?{urllib.parse.urlencode({'query': expr})}"
+        try:
+            with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310  # our own http://127.0.0.1
+                data = json.load(answer)["data"]
+        except urllib.error.HTTPError as error:
+            raise PrometheusFailedError(f"{expr}: {json.load(error)['error']}") from error
+        if data["resultType"] == "scalar":
+            return [Sample({}, float(data["result"][1]))]
+        return [Sample(row["metric"], float(row["value"][1])) for row in data["result"]]
+
+    def wait_for(self, expr: str, *, seconds: float = 30.0) -> list[Sample]:
+        """The first answer of an expression that has series, all of them numbers."""
+        deadline = time.monotonic() + seconds
+        while True:
+            samples = self.query(expr)
+            if samples and not any(math.isnan(sample.value) for sample in samples):
+                return samples
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"no value in {seconds:g} s for {expr}; last answer: {samples}")
+            time.sleep(0.2)
+
+    def stop(self) -> None:
+        if self.process is None:
+            return
+        self.process.terminate()
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.process = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _spawn(self) -> None:
+        program = shutil.which("prometheus")
+        if program is None:
+            raise PrometheusMissingError("prometheus is not installed; on Debian: apt-get install prometheus")
+        command = (
+            program,
+            f"--config.file={self.folder / 'prometheus.yaml'}",
+            f"--storage.tsdb.path={self.folder / 'data'}",
+            f"--web.listen-address=127.0.0.1:{self.port}",
+            "--log.level=warn",
+        )
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+
+    def _wait_ready(self) -> None:
+        deadline = time.monotonic() + BOOT_SECONDS
+        while not self._is_ready():
+            ended = self.process is None or self.process.poll() is not None
+            if ended or time.monotonic() > deadline:
+                self.stop()
+                raise PrometheusFailedError(f"prometheus did not start: {self.log.read_text()[-2000:]}")
+            time.sleep(0.05)
+
+    def _is_ready(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.url}/-/ready", timeout=1):  # noqa: S310  # our own http://127.0.0.1
+                return True
+        except OSError:
+            return False
+
+
+def main() -> int:
+    """Scrape the local cluster as its PodMonitors would, until Ctrl-C."""
+    parser = argparse.ArgumentParser(prog="python -m hack.monitoring", description=__doc__)
+    parser.add_argument(
+        "--kubeconfig", type=Path, default=RUN / "kubeconfig", help="cluster whose pods to scrape"
+    )
+    parser.add_argument("--namespace", default="realtime-serve", help="namespace of the operator's release")
+    parser.add_argument("--port", type=int, default=9090, help="port on 127.0.0.1 for Prometheus's own page")
+    options = parser.parse_args()
+    if not options.kubeconfig.is_file():
+        print(f"no cluster: {options.kubeconfig} is missing; run 'make cluster-up'", file=sys.stderr)
+        return 1
+    monitors = chart.find(chart.render(chart.MONITORED, namespace=options.namespace), "PodMonitor")
+    with (
+        tempfile.TemporaryDirectory(prefix="prometheus-") as folder,
+        Prometheus(Path(folder), port=options.port) as it,
+    ):
+        it.start(pod_monitors=monitors, kubeconfig=options.kubeconfig, scrape_interval="5s")
+        print(f"Prometheus at {it.url}; Ctrl-C ends it", flush=True)
+        try:
+            return it.process.wait() if it.process else 1
+        except KeyboardInterrupt:
+            return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
