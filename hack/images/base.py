@@ -1,0 +1,59 @@
+"""The image that both Dockerfiles start from: the public Python image, else Debian's own packages."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from hack.cache import CACHE
+from hack.images.engines import BuildFailed, Engine, NoEngine, run
+
+PUBLIC = "docker.io/library/python:3.11-slim-bookworm"
+SUITE = "bookworm"  # its python3 is 3.11
+PACKAGES = "ca-certificates,python3,python3-venv"
+DEBIAN = f"localhost/realtime-serve/base:{SUITE}"
+ARCHIVE = CACHE / "images" / f"base-{SUITE}.tar"
+
+
+def base_image(engine: Engine) -> str:
+    """Tag of the base, made or pulled at first. RTS_BASE_IMAGE names another one."""
+    if wanted := os.environ.get("RTS_BASE_IMAGE"):
+        return wanted
+    for tag in (DEBIAN, PUBLIC):
+        if engine.has(tag):
+            return tag
+    if engine.pull(PUBLIC):
+        return PUBLIC
+    print(f"{PUBLIC} cannot be pulled; making a Debian {SUITE} base", flush=True)
+    if not ARCHIVE.exists():
+        make_archive(ARCHIVE)
+    engine.load_rootfs(ARCHIVE, DEBIAN)
+    return DEBIAN
+
+
+def make_archive(archive: Path) -> None:
+    if shutil.which("debootstrap") is None or os.geteuid() != 0:
+        raise NoEngine(f"{PUBLIC} cannot be pulled, and a base of one's own needs debootstrap and root")
+    archive.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=archive.parent, prefix=".base-") as directory:
+        rootfs, unfinished = Path(directory) / "rootfs", Path(directory) / archive.name
+        run(["debootstrap", "--variant=minbase", f"--include={PACKAGES}", SUITE, str(rootfs)])
+        pack(rootfs, unfinished)
+        unfinished.rename(archive)
+
+
+def pack(rootfs: Path, archive: Path) -> None:
+    """A tar without what only this machine has: its resolver, its name, the downloaded packages."""
+    dropped = (
+        "./var/cache/apt/archives/*.deb",
+        "./var/lib/apt/lists/*",
+        "./etc/resolv.conf",
+        "./etc/hostname",
+    )
+    excludes = [f"--exclude={pattern}" for pattern in dropped]
+    command = ["tar", "-C", str(rootfs), "--numeric-owner", *excludes, "-cf", str(archive), "."]
+    if subprocess.run(command, check=False).returncode != 0:
+        raise BuildFailed(f"{' '.join(command)} failed")
