@@ -2,7 +2,9 @@
 
 OperatorError
 ├── InvalidSpec          the model asks for something that makes no sense: the user mends it
+├── LeaseLost            another process may lead now: this one must write nothing more
 └── ClusterError         a call to the API server failed
+    ├── Refused          it understood and said no; the same call will be refused again
     └── StaleObservation a precondition did not hold: somebody wrote first; observe again
 """
 
@@ -26,8 +28,20 @@ class InvalidSpec(OperatorError):
         self.problem = problem
 
 
+class LeaseLost(OperatorError):
+    """This process is not the leader any more, or cannot know."""
+
+
 class ClusterError(OperatorError):
     """The API server could not be asked, or refused."""
+
+
+class Refused(ClusterError):
+    """A 4xx that another try will not change: forbidden, invalid, over quota. `status` is the HTTP status."""
+
+    def __init__(self, message: str, *, status: int) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class StaleObservation(ClusterError):

@@ -37,6 +37,8 @@ class Reason(StrEnum):
     INVALID_SPEC = "InvalidSpec"
     UNSUPPORTED_FIELD = "UnsupportedField"
     CONFLICT = "Conflict"
+    REFUSED = "RefusedByCluster"
+    """The API server said no to what the model needs: quota, Pod Security, a field that it finds invalid."""
 
     # at rest
     SERVING = "Serving"
@@ -53,6 +55,7 @@ class Reason(StrEnum):
     FLEET_RESIZED = "FleetResized"
     SUPERSEDED = "Superseded"
     PROMOTED = "Promoted"
+    TRAFFIC_RESTORED = "TrafficRestored"
     DRAIN_ORDERED = "DrainOrdered"
     DRAIN_CANCELLED = "DrainCancelled"
     STREAMS_FINISHED = "StreamsFinished"

@@ -1,0 +1,260 @@
+"""Named yes-or-no questions about a scene, each answered with a reason and a sentence. Pure.
+
+A gate looks only at the fleet that it is asked about and at where traffic goes: the way to a healthy fleet is
+never barred by a broken one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from inference_operator import names
+from inference_operator.diagnosis import diagnose
+from inference_operator.reasons import Reason
+
+if TYPE_CHECKING:
+    from inference_operator.observed import Fleet, Pod
+    from inference_operator.roles import Scene
+
+LINGER = timedelta(seconds=6)
+"""A drained fleet stays at least this long after the order: pods serve latecomers for 5 s, while endpoints lag."""
+SECOND_LOOK = timedelta(seconds=2)
+"""Between the two observations that must both find no stream. Marks have whole seconds, so at least 1 s passes."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verdict:
+    passed: bool
+    reason: Reason
+    message: str
+
+
+Gate = Callable[["Scene", Any], Verdict]
+"""The second argument is the fleet asked about; None only while no fleet stands for the wanted revision."""
+
+
+def revision_kept(scene: Scene, fleet: Fleet | None) -> Verdict:
+    """A fleet at zero ran this very revision: it comes back with the template it had."""
+    name = fleet.name if fleet else "none"
+    return Verdict(
+        passed=fleet is not None,
+        reason=Reason.FLEET_REVIVED,
+        message=f"Fleet {name} at zero replicas holds revision {scene.revision}",
+    )
+
+
+def revision_absent(scene: Scene, fleet: Fleet | None) -> Verdict:
+    """No fleet that could be used holds this revision."""
+    message = f"No fleet holds revision {scene.revision} (version {scene.spec.model.version})"
+    return Verdict(passed=fleet is None, reason=Reason.FLEET_CREATED, message=message)
+
+
+def pods_ready(_scene: Scene, fleet: Fleet) -> Verdict:
+    """Every pod asked for is there and passes its readiness probe."""
+    ready, wanted = len(fleet.ready_pods), fleet.replicas
+    message = f"{ready} of {wanted} pods of fleet {fleet.name} are ready"
+    if ready == wanted == len(fleet.live_pods) and wanted > 0:
+        return Verdict(passed=True, reason=Reason.GATES_PASSED, message=message)
+    if finding := diagnose(fleet):
+        return Verdict(passed=False, reason=finding.reason, message=f"{message}. {finding.message}")
+    return Verdict(passed=False, reason=Reason.WAITING_FOR_PODS, message=_loading(fleet) or message)
+
+
+def model_loaded(_scene: Scene, fleet: Fleet) -> Verdict:
+    """Every pod says of itself that it has loaded and warmed this version."""
+    unsure = [pod for pod in fleet.live_pods if _state(pod, fleet.version) != "ready"]
+    if not unsure and fleet.live_pods:
+        return Verdict(
+            passed=True, reason=Reason.GATES_PASSED, message=f"Every pod has version {fleet.version} loaded"
+        )
+    message = f"Pods that do not yet say that version {fleet.version} is ready: {_names(unsure) or 'all'}"
+    return Verdict(passed=False, reason=Reason.WAITING_FOR_MODEL, message=message)
+
+
+def preview_routes(scene: Scene, fleet: Fleet) -> Verdict:
+    """The preview Service's endpoints are these pods, and ready: so would the active Service's be."""
+    service = names.preview_service(scene.observed.model.name)
+    listed = scene.observed.ready_endpoints(service)
+    wanted = {pod.uid for pod in fleet.live_pods}
+    message = (
+        f"Service {service} lists {len(listed & wanted)} of {len(wanted)} pods of fleet {fleet.name} as ready"
+    )
+    if wanted and listed == wanted:
+        return Verdict(passed=True, reason=Reason.GATES_PASSED, message=message)
+    return Verdict(passed=False, reason=Reason.WAITING_FOR_ENDPOINTS, message=message)
+
+
+def service_stands(scene: Scene, _fleet: Fleet) -> Verdict:
+    """There is an active Service to flip."""
+    name = names.active_service(scene.observed.model.name)
+    service = scene.observed.child("Service", name)
+    if service is not None and service.ours:
+        return Verdict(passed=True, reason=Reason.GATES_PASSED, message=f"Service {name} stands")
+    return Verdict(
+        passed=False, reason=Reason.WAITING_FOR_ENDPOINTS, message=f"Service {name} is being created"
+    )
+
+
+PROMOTION: tuple[Gate, ...] = (pods_ready, model_loaded, preview_routes, service_stands)
+"""What must hold before traffic moves, in the order in which they come to hold."""
+
+
+def promotable(scene: Scene, fleet: Fleet) -> Verdict:
+    """All gates of a promotion hold; else the first that does not."""
+    for gate in PROMOTION:
+        if not (verdict := gate(scene, fleet)).passed:
+            return verdict
+    return Verdict(
+        passed=True,
+        reason=Reason.GATES_PASSED,
+        message=f"Version {fleet.version} is ready on {fleet.replicas} pods",
+    )
+
+
+def missized(scene: Scene, fleet: Fleet) -> Verdict:
+    """The preview has not the size asked for, or nobody wrote down when it began."""
+    size = scene.preview_size
+    message = f"Fleet {fleet.name} has {fleet.replicas} replicas and should have {size}"
+    wrong = fleet.replicas != size or fleet.prepare_started is None
+    return Verdict(passed=wrong, reason=Reason.FLEET_RESIZED, message=message)
+
+
+def deadline_passed(scene: Scene, fleet: Fleet) -> Verdict:
+    """The preview has had its time. The reason is what its pods suffer from, where that is known."""
+    seconds = scene.spec.rollout.progress_deadline_seconds
+    began = fleet.prepare_started or scene.observed.now
+    finding = diagnose(fleet)
+    why = finding.message if finding else promotable(scene, fleet).message
+    return Verdict(
+        passed=scene.observed.now >= began + timedelta(seconds=seconds),
+        reason=finding.reason if finding else Reason.DEADLINE_EXCEEDED,
+        message=f"Version {fleet.version} was not ready within {seconds} s. {why}",
+    )
+
+
+def unwanted(_scene: Scene, fleet: Fleet) -> Verdict:
+    """Holds for every superseded fleet: it never had traffic, so it can stop at once."""
+    message = f"Fleet {fleet.name} (version {fleet.version}) was superseded before it had any traffic"
+    return Verdict(passed=True, reason=Reason.SUPERSEDED, message=message)
+
+
+def traffic_lost(scene: Scene, fleet: Fleet) -> Verdict:
+    """The active Service selects no fleet of ours, and this one had the traffic last."""
+    message = f"Service {names.active_service(scene.observed.model.name)} selects no fleet; {fleet.name} had its traffic"
+    lost = service_stands(scene, fleet).passed and not scene.roles.routed
+    return Verdict(passed=lost, reason=Reason.TRAFFIC_RESTORED, message=message)
+
+
+def endpoints_verified(scene: Scene, _fleet: Fleet) -> Verdict:
+    """The active Service's ready endpoints are pods of the active fleet and no others, and at least one."""
+    service = names.active_service(scene.observed.model.name)
+    active = scene.roles.active
+    listed = scene.observed.ready_endpoints(service)
+    ours = {pod.uid for pod in active.live_pods} if active and scene.roles.routed else set()
+    message = f"{len(listed & ours)} of {len(listed)} ready endpoints of Service {service} are pods of the active fleet"
+    return Verdict(
+        passed=bool(listed) and listed <= ours, reason=Reason.WAITING_FOR_ENDPOINTS, message=message
+    )
+
+
+def pods_untold(_scene: Scene, fleet: Fleet) -> Verdict:
+    """A pod of a draining fleet, born after the order perhaps, has no order of its own."""
+    untold = untold_pods(fleet)
+    message = f"Pods without a drain order: {_names(untold)}"
+    return Verdict(passed=bool(untold), reason=Reason.DRAIN_ORDERED, message=message)
+
+
+def untold_pods(fleet: Fleet) -> tuple[Pod, ...]:
+    return tuple(pod for pod in fleet.live_pods if names.DRAIN not in pod.annotations)
+
+
+def streams_gone(_scene: Scene, fleet: Fleet) -> Verdict:
+    """Seen for the first time: every pod drains and has no stream. A pod that cannot be asked is unknown, not idle."""
+    return _verdict_on_streams(fleet, passed=_idle(fleet) and fleet.drained_at is None)
+
+
+def streams_back(_scene: Scene, fleet: Fleet) -> Verdict:
+    """It had been seen without streams and now has some, or cannot be asked."""
+    return _verdict_on_streams(fleet, passed=not _idle(fleet) and names.DRAINED_AT in fleet.annotations)
+
+
+def drained(scene: Scene, fleet: Fleet) -> Verdict:
+    """Two observations found no stream, and late requests had time to arrive."""
+    now, since, told = scene.observed.now, fleet.drained_at, fleet.drain_started
+    twice = since is not None and now >= since + SECOND_LOOK
+    lingered = told is not None and now >= told + LINGER
+    return _verdict_on_streams(fleet, passed=_idle(fleet) and twice and lingered)
+
+
+def drain_overdue(scene: Scene, fleet: Fleet) -> Verdict:
+    """The drain timeout has passed."""
+    deadline = drain_deadline(scene, fleet)
+    left = f"{streams(fleet)} streams are left" if _all_known(fleet) else "some of its pods cannot be asked"
+    return Verdict(
+        passed=deadline is not None and scene.observed.now >= deadline,
+        reason=Reason.DRAIN_DEADLINE_EXCEEDED,
+        message=f"Fleet {fleet.name} had {scene.spec.rollout.drain_timeout_seconds} s to drain and {left}",
+    )
+
+
+def drain_deadline(scene: Scene, fleet: Fleet) -> datetime | None:
+    if fleet.drain_started is None:
+        return None
+    return fleet.drain_started + timedelta(seconds=scene.spec.rollout.drain_timeout_seconds)
+
+
+def surplus(scene: Scene, fleet: Fleet) -> Verdict:
+    """More fleets at zero than are to be kept. The failure of the present ask is kept: it bars a retry."""
+    keep = scene.spec.rollout.history_limit
+    spare = [each for each in scene.roles.resting if not scene.is_failure(each)]
+    oldest = spare[: max(len(spare) - keep, 0)]
+    gone = fleet in oldest and not fleet.pods
+    message = f"Fleet {fleet.name} (version {fleet.version}) is older than the {keep} kept for a rollback"
+    return Verdict(passed=gone, reason=Reason.HISTORY_TRIMMED, message=message)
+
+
+def streams(fleet: Fleet) -> int:
+    """Active streams, of the pods that could be asked."""
+    return sum(pod.report.streams.active for pod in fleet.live_pods if pod.report)
+
+
+def _idle(fleet: Fleet) -> bool:
+    return all(
+        pod.report is not None and pod.report.draining and pod.report.streams.active == 0
+        for pod in fleet.live_pods
+    )
+
+
+def _all_known(fleet: Fleet) -> bool:
+    return all(pod.report is not None for pod in fleet.live_pods)
+
+
+def _verdict_on_streams(fleet: Fleet, *, passed: bool) -> Verdict:
+    count, silent = streams(fleet), [pod for pod in fleet.live_pods if pod.report is None]
+    message = f"Fleet {fleet.name} (version {fleet.version}) has {count} active streams"
+    if silent:
+        message += f"; unknown, because they do not answer: {_names(silent)}"
+    return Verdict(passed=passed, reason=Reason.WAITING_FOR_STREAMS, message=message)
+
+
+def _state(pod: Pod, version: str) -> str:
+    report = pod.report.version(version) if pod.report else None
+    return report.state if report else "unknown"
+
+
+def _loading(fleet: Fleet) -> str:
+    """What the pods that are not ready say they are doing; empty when none says anything."""
+    said = []
+    for pod in fleet.live_pods:
+        report = pod.report.version(fleet.version) if pod.report else None
+        if report is not None and not pod.ready:
+            said.append(f"{pod.name} is {report.state}" + (f" ({report.message})" if report.message else ""))
+    ready = f"{len(fleet.ready_pods)} of {fleet.replicas} pods of fleet {fleet.name} are ready"
+    return f"{ready}: {', '.join(said)}" if said else ""
+
+
+def _names(pods: list[Pod] | tuple[Pod, ...]) -> str:
+    return ", ".join(pod.name for pod in pods)

@@ -1,0 +1,128 @@
+"""Who is who among a model's fleets at this moment. Pure.
+
+The active Service's selector alone says which fleet is active. The rest follows from marks on the Deployments:
+a fleet that ever was active may have streams, so it only ever *leaves* (is drained, then stopped); a fleet that
+never was can be stopped at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from inference_operator import names
+from inference_operator.spec import ask, revision
+
+if TYPE_CHECKING:
+    from inference_operator.observed import Fleet, Observed
+    from inference_operator.spec import Spec
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Roles:
+    active: Fleet | None
+    """Gets the traffic; or got it last, when the Service lost its selector."""
+    routed: bool
+    """The active Service really selects the active fleet."""
+    preview: Fleet | None
+    """Is being prepared for the wanted revision."""
+    leaving: tuple[Fleet, ...]
+    """Were active: told to drain, or soon to be. Oldest first."""
+    superseded: tuple[Fleet, ...]
+    """Were being prepared, and are not wanted any more."""
+    resting: tuple[Fleet, ...]
+    """At zero, kept as history. The one that began longest ago first."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scene:
+    """All that a gate looks at."""
+
+    observed: Observed
+    spec: Spec
+    revision: str
+    """Wanted."""
+    ask: str
+    roles: Roles
+
+    @property
+    def arrived(self) -> bool:
+        """The wanted revision is the active one."""
+        return self.roles.active is not None and self.roles.active.revision == self.revision
+
+    @property
+    def preview_size(self) -> int:
+        return max(self.spec.replicas, 1)
+
+    @property
+    def failure(self) -> Fleet | None:
+        """The fleet that failed on this very ask; while there is one, the revision is not tried again."""
+        return next((fleet for fleet in self.roles.resting if self.is_failure(fleet)), None)
+
+    @property
+    def kept(self) -> Fleet | None:
+        """A fleet at zero that ran, or began to run, the wanted revision and did not fail."""
+        fit = [fleet for fleet in self.roles.resting if fleet.revision == self.revision and not fleet.failed]
+        return fit[-1] if fit else None
+
+    def is_failure(self, fleet: Fleet) -> bool:
+        same = fleet.revision == self.revision and fleet.annotations.get(names.FAILED_ASK) == self.ask
+        return same and bool(fleet.failed)
+
+
+def set_scene(observed: Observed, spec: Spec) -> Scene:
+    wanted = revision(spec)
+    return Scene(
+        observed=observed, spec=spec, revision=wanted, ask=ask(spec), roles=cast_roles(observed, wanted)
+    )
+
+
+def cast_roles(observed: Observed, wanted: str | None) -> Roles:
+    """Give every fleet exactly one role. `wanted` None (the spec makes no sense): nothing is prepared."""
+    routed = _routed_fleet(observed)
+    active = routed or _last_promoted(observed.fleets)
+    others = sorted((fleet for fleet in observed.fleets if fleet is not active), key=_began)
+    running = [fleet for fleet in others if fleet.replicas > 0]
+    arrived = active is not None and active.revision == wanted
+    preview = None if arrived else _preview(running, wanted)
+    return Roles(
+        active=active,
+        routed=routed is not None,
+        preview=preview,
+        leaving=tuple(fleet for fleet in running if _left(fleet)),
+        superseded=tuple(fleet for fleet in running if fleet is not preview and not _left(fleet)),
+        resting=tuple(fleet for fleet in others if fleet.replicas == 0),
+    )
+
+
+def _routed_fleet(observed: Observed) -> Fleet | None:
+    model = observed.model.name
+    service = observed.child("Service", names.active_service(model))
+    if service is None or not service.ours:
+        return None
+    selector = dict(service.selector)
+    return next((f for f in observed.fleets if names.fleet_selector(model, f.name) == selector), None)
+
+
+def _last_promoted(fleets: tuple[Fleet, ...]) -> Fleet | None:
+    """Who had the traffic when nothing says who has it: the Service was deleted, or its selector spoiled."""
+    candidates = [
+        (fleet.promoted_at, fleet.name, fleet)
+        for fleet in fleets
+        if fleet.promoted_at is not None and fleet.drain_started is None
+    ]
+    return max(candidates, key=lambda each: each[:2])[2] if candidates else None
+
+
+def _preview(running: list[Fleet], wanted: str | None) -> Fleet | None:
+    fit = [fleet for fleet in running if fleet.revision == wanted and not _left(fleet) and not fleet.failed]
+    return fit[-1] if fit else None
+
+
+def _left(fleet: Fleet) -> bool:
+    """Asked of a fleet that is not active: was it ever?"""
+    return names.PROMOTED_AT in fleet.annotations or names.DRAIN_STARTED in fleet.annotations
+
+
+def _began(fleet: Fleet) -> tuple[float, str]:
+    return ((fleet.prepare_started or fleet.created_at).timestamp(), fleet.name)

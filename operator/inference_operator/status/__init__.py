@@ -1,0 +1,5 @@
+"""The status of an InferenceModel, computed whole from one observation. Pure."""
+
+from inference_operator.status.report import refused_status, scene_status
+
+__all__ = ["refused_status", "scene_status"]

@@ -1,0 +1,97 @@
+"""The parts of the status that tell of fleets: active, target, draining, history, url."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from inference_operator import gates, names
+from inference_operator.actions import write_time
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from inference_operator.observed import Fleet, Observed
+    from inference_operator.reasons import Phase
+    from inference_operator.roles import Roles, Scene
+
+
+def active(fleet: Fleet) -> dict[str, Any]:
+    return _identity(fleet) | {
+        "replicas": fleet.replicas,
+        "readyReplicas": len(fleet.ready_pods),
+        "activeStreams": gates.streams(fleet),
+    }
+
+
+def target(scene: Scene, phase: Phase) -> dict[str, Any]:
+    """What the model is on its way to, or failed to get to; its `step` is the phase it is in."""
+    fleet = scene.roles.preview or scene.failure
+    wanted: dict[str, Any] = {
+        "version": scene.spec.model.version,
+        "revision": scene.revision,
+        "step": str(phase),
+    }
+    if fleet is None:
+        return wanted
+    wanted["fleet"] = fleet.name
+    if fleet.prepare_started:
+        wanted["startedAt"] = write_time(fleet.prepare_started)
+    if fleet is scene.roles.preview:
+        wanted["gates"] = [_gate(scene, fleet, gate) for gate in gates.PROMOTION]
+    return wanted
+
+
+def draining(fleet: Fleet, deadline: datetime | None) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "version": fleet.version,
+        "fleet": fleet.name,
+        "activeStreams": gates.streams(fleet),
+    }
+    if deadline:
+        found["deadline"] = write_time(deadline)
+    return found
+
+
+def history(roles: Roles) -> list[dict[str, Any]]:
+    """Fleets at zero, the newest first."""
+    return [_past(fleet) for fleet in reversed(roles.resting)]
+
+
+def selector(observed: Observed, fleet: Fleet) -> str:
+    """What an autoscaler counts: the pods of the active fleet alone."""
+    pairs = names.fleet_selector(observed.model.name, fleet.name).items()
+    return ",".join(f"{key}={value}" for key, value in pairs)
+
+
+def url(observed: Observed) -> str:
+    """Where clients go: the load balancer's address once there is one, else the Service's name in the cluster."""
+    model = observed.model
+    service = observed.child("Service", names.active_service(model.name))
+    content = service.content if service else {}
+    for ingress in content.get("status", {}).get("loadBalancer", {}).get("ingress") or ():
+        if host := ingress.get("hostname") or ingress.get("ip"):
+            return f"http://{host}"
+    return f"http://{names.active_service(model.name)}.{model.namespace}.svc"
+
+
+def _identity(fleet: Fleet) -> dict[str, Any]:
+    return {"version": fleet.version, "revision": fleet.revision, "fleet": fleet.name}
+
+
+def _gate(scene: Scene, fleet: Fleet, gate: gates.Gate) -> dict[str, Any]:
+    verdict = gate(scene, fleet)
+    return {
+        "name": gate.__name__.replace("_", "-"),
+        "passed": verdict.passed,
+        "reason": str(verdict.reason),
+        "message": verdict.message,
+    }
+
+
+def _past(fleet: Fleet) -> dict[str, Any]:
+    found = _identity(fleet)
+    if fleet.failed:
+        return found | {"outcome": "Failed", "message": fleet.failed}
+    if fleet.promoted_at is None:
+        return found | {"outcome": "Superseded"}
+    return found | {"outcome": "Retired", "promotedAt": write_time(fleet.promoted_at)}

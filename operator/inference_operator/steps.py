@@ -1,0 +1,195 @@
+"""What each step of the rollout's table does to the cluster, and the sentence that tells of it. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from inference_operator import manifests, names
+from inference_operator.actions import (
+    Action,
+    AnnotatePod,
+    Apply,
+    Delete,
+    Event,
+    Flip,
+    PatchFleet,
+    write_time,
+)
+from inference_operator.gates import untold_pods
+from inference_operator.rollout import Step
+from inference_operator.upkeep import apply_if_needed, fleet_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from inference_operator.observed import Fleet
+    from inference_operator.roles import Scene
+    from inference_operator.rollout import Taken
+
+
+def actions_of(scene: Scene, taken: Taken) -> tuple[Action, ...]:
+    if taken.fleet is None:
+        return tuple(_create(scene))
+    return tuple(_ON_FLEET[taken.row.step](scene, taken.fleet, taken))
+
+
+def event_of(scene: Scene, taken: Taken) -> Event:
+    kind: Literal["Normal", "Warning"] = "Warning" if taken.row.step in _WARNINGS else "Normal"
+    return Event(type=kind, reason=taken.row.reason, message=_sentence(scene, taken))
+
+
+def _create(scene: Scene) -> Iterator[Action]:
+    """Settings and budget first: a pod without its settings would only wait."""
+    model, spec = scene.observed.model, scene.spec
+    name = names.fleet(model.name, scene.revision, _taken(scene))
+    version = spec.model.version
+    budget = manifests.disruption_budget(model, fleet=name, revision=scene.revision)
+    yield from apply_if_needed(scene.observed, fleet_settings(scene, name, scene.revision, version))
+    yield from apply_if_needed(scene.observed, budget)
+    yield Apply(
+        manifest=manifests.deployment(
+            model,
+            spec,
+            fleet=name,
+            revision=scene.revision,
+            replicas=scene.preview_size,
+            default_image=scene.observed.default_image,
+            prepare_started=write_time(scene.observed.now),
+        )
+    )
+
+
+def _taken(scene: Scene) -> frozenset[str]:
+    """Names under which a fleet, or a stranger's Deployment, ConfigMap or budget, stands already."""
+    fleets = {fleet.name for fleet in scene.observed.fleets}
+    strangers = {
+        child.name.removesuffix("-settings") if child.kind == "ConfigMap" else child.name
+        for child in scene.observed.children
+        if not child.ours and child.kind != "Service"
+    }
+    return frozenset(fleets | strangers)
+
+
+def _revive(scene: Scene, fleet: Fleet, _taken: Taken) -> Iterator[Action]:
+    gone = (names.PROMOTING, names.PROMOTED_AT, names.DRAIN_STARTED, names.DRAINED_AT)
+    marks: dict[str, str | None] = {mark: None for mark in gone if mark in fleet.annotations}
+    marks[names.PREPARE_STARTED] = write_time(scene.observed.now)
+    yield from apply_if_needed(
+        scene.observed, fleet_settings(scene, fleet.name, fleet.revision, fleet.version)
+    )
+    yield _patch(fleet, marks, replicas=scene.preview_size)
+
+
+def _resize(scene: Scene, fleet: Fleet, _taken: Taken) -> Iterator[Action]:
+    now = write_time(scene.observed.now)
+    marks = {} if fleet.prepare_started else {names.PREPARE_STARTED: now}
+    yield _patch(fleet, marks, replicas=scene.preview_size)
+
+
+def _promote(scene: Scene, fleet: Fleet, _taken: Taken) -> Iterator[Action]:
+    yield _patch(fleet, {names.PROMOTING: write_time(scene.observed.now)})
+    yield from _flip(scene, fleet)
+
+
+def _restore(scene: Scene, fleet: Fleet, _taken: Taken) -> Iterator[Action]:
+    yield from _flip(scene, fleet)
+
+
+def _flip(scene: Scene, fleet: Fleet) -> Iterator[Action]:
+    """The Service as observed. When it is only being created in this round, the next round flips."""
+    name = names.active_service(scene.observed.model.name)
+    service = scene.observed.child("Service", name)
+    if service is not None:
+        yield Flip(
+            service=name,
+            resource_version=service.resource_version,
+            expect=dict(service.selector),
+            selector=names.fleet_selector(scene.observed.model.name, fleet.name),
+        )
+
+
+def _fail(scene: Scene, fleet: Fleet, taken: Taken) -> Iterator[Action]:
+    marks = {
+        names.FAILED: f"{taken.verdict.reason}: {taken.verdict.message}"[:1024],
+        names.FAILED_AT: write_time(scene.observed.now),
+        names.FAILED_ASK: scene.ask,
+    }
+    yield _patch(fleet, marks, replicas=0)
+
+
+def _order_drain(scene: Scene, fleet: Fleet, _taken: Taken) -> Iterator[Action]:
+    yield _patch(fleet, {names.DRAIN_STARTED: write_time(scene.observed.now)})
+    yield from _tell_pods(scene, fleet, _taken)
+
+
+def _tell_pods(scene: Scene, fleet: Fleet, _taken: Taken) -> Iterator[Action]:
+    order = {names.DRAIN: write_time(scene.observed.now)}
+    for pod in untold_pods(fleet):
+        yield AnnotatePod(pod=pod.name, uid=pod.uid, annotations=order)
+
+
+def _stop(_scene: Scene, fleet: Fleet, _taken: Taken) -> Iterator[Action]:
+    yield _patch(fleet, {}, replicas=0)
+
+
+def _mark_drained(scene: Scene, fleet: Fleet, _taken: Taken) -> Iterator[Action]:
+    yield _patch(fleet, {names.DRAINED_AT: write_time(scene.observed.now)})
+
+
+def _unmark_drained(_scene: Scene, fleet: Fleet, _taken: Taken) -> Iterator[Action]:
+    yield _patch(fleet, {names.DRAINED_AT: None})
+
+
+def _forget(_scene: Scene, fleet: Fleet, _taken: Taken) -> Iterator[Action]:
+    yield Delete(kind="Deployment", name=fleet.name, uid=fleet.uid)
+
+
+def _patch(fleet: Fleet, marks: Mapping[str, str | None], *, replicas: int | None = None) -> PatchFleet:
+    return PatchFleet(
+        fleet=fleet.name,
+        uid=fleet.uid,
+        resource_version=fleet.resource_version,
+        replicas=replicas,
+        annotations=marks,
+    )
+
+
+_ON_FLEET: dict[Step, Callable[[Scene, Fleet, Taken], Iterator[Action]]] = {
+    Step.RESTORE: _restore,
+    Step.STOP_SUPERSEDED: _stop,
+    Step.REVIVE: _revive,
+    Step.RESIZE: _resize,
+    Step.PROMOTE: _promote,
+    Step.FAIL: _fail,
+    Step.ORDER_DRAIN: _order_drain,
+    Step.TELL_PODS: _tell_pods,
+    Step.STOP_DRAINED: _stop,
+    Step.STOP_OVERDUE: _stop,
+    Step.MARK_DRAINED: _mark_drained,
+    Step.UNMARK_DRAINED: _unmark_drained,
+    Step.FORGET: _forget,
+}
+
+_WARNINGS = {Step.RESTORE, Step.FAIL, Step.STOP_OVERDUE}
+
+
+def _sentence(scene: Scene, taken: Taken) -> str:
+    verdict, fleet, version = taken.verdict.message, taken.fleet, scene.spec.model.version
+    doing = {
+        Step.RESTORE: "traffic is sent to it again",
+        Step.STOP_SUPERSEDED: "it is stopped",
+        Step.REVIVE: f"it is started again with {scene.preview_size} replicas",
+        Step.CREATE: f"one is created with {scene.preview_size} replicas, beside what serves now",
+        Step.RESIZE: "it is resized",
+        Step.PROMOTE: f"traffic moves to fleet {fleet.name if fleet else ''}",
+        Step.FAIL: "It is stopped; what served before goes on. Edit the spec to try again",
+        Step.ORDER_DRAIN: f"fleet {fleet.name if fleet else ''} is told to finish its streams and take no more",
+        Step.TELL_PODS: "they get it now",
+        Step.STOP_DRAINED: "it is stopped",
+        Step.STOP_OVERDUE: "it is stopped now",
+        Step.MARK_DRAINED: "it is stopped if the next look finds none either",
+        Step.UNMARK_DRAINED: "it is not idle after all and goes on draining",
+        Step.FORGET: "it is deleted",
+    }[taken.row.step]
+    end = " " if verdict.endswith(".") else ". " if taken.row.step is Step.FAIL else "; "
+    return f"{verdict}{end}{doing}." if version or verdict else doing

@@ -1,0 +1,39 @@
+"""When to look again though no event came: what no watch would tell of. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from inference_operator.reasons import Phase
+
+if TYPE_CHECKING:
+    from inference_operator.roles import Scene
+
+AFTER_A_STEP = 1.0
+DRAINING = 1.0
+"""Pods tell of their streams when asked, and in no other way."""
+PREPARING = 2.0
+SPREADING = 2.0
+SILENT = 10.0
+"""A pod that does not answer is asked less often."""
+
+
+def recheck_after(scene: Scene, phase: Phase, *, stepped: bool) -> float | None:
+    """Seconds; None when only an event can change anything."""
+    if stepped:
+        return AFTER_A_STEP
+    if scene.roles.leaving:
+        return DRAINING
+    if phase in {Phase.PREPARING, Phase.PROMOTING, Phase.PENDING}:
+        return PREPARING
+    return _settings(scene)
+
+
+def _settings(scene: Scene) -> float | None:
+    """Until every pod of the active fleet says that it runs the settings of this generation."""
+    pods = scene.roles.active.live_pods if scene.roles.active else ()
+    generation = scene.observed.model.generation
+    reports = [pod.report for pod in pods]
+    if any(report and report.settings_generation < generation for report in reports):
+        return SPREADING
+    return SILENT if None in reports else None

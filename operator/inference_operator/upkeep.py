@@ -1,0 +1,130 @@
+"""What is kept right in every round, whatever the rollout does: children as rendered, settings, sizes, marks. Pure.
+
+Each function gives actions only for what differs from what is observed, so at rest there are none.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from inference_operator import manifests, names
+from inference_operator.actions import Action, AnnotatePod, Apply, Delete, PatchFleet, write_time
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from inference_operator.observed import Fleet, Observed
+    from inference_operator.roles import Scene
+
+
+def upkeep(scene: Scene) -> tuple[Action, ...]:
+    """In the order in which a crash between two of them does no harm: what pods need comes before the pods."""
+    return (
+        *_services(scene),
+        *_fleet_children(scene),
+        *_active_fleet(scene),
+        *_pod_settings(scene),
+        *_forgiven(scene),
+        *_orphans(scene),
+    )
+
+
+def apply_if_needed(observed: Observed, manifest: dict[str, Any]) -> Iterator[Apply]:
+    """Apply a manifest unless the object stands as it says."""
+    child = observed.child(manifest["kind"], manifest["metadata"]["name"])
+    if child is None:
+        yield Apply(manifest=manifest)
+    elif child.ours and not manifests.in_sync(manifest, child.content):
+        yield Apply(manifest=manifest, uid=child.uid)
+
+
+def fleet_settings(scene: Scene, fleet: str, revision: str, version: str) -> dict[str, Any]:
+    text = manifests.settings_text(scene.observed.model, scene.spec, version)
+    return manifests.settings(scene.observed.model, fleet=fleet, revision=revision, text=text)
+
+
+def _services(scene: Scene) -> Iterator[Action]:
+    model, roles = scene.observed.model, scene.roles
+    shown = roles.preview or roles.active
+    yield from apply_if_needed(scene.observed, manifests.active_service(model, scene.spec))
+    yield from apply_if_needed(
+        scene.observed, manifests.preview_service(model, shown.name if shown else None)
+    )
+
+
+def _running(scene: Scene) -> tuple[Fleet, ...]:
+    """Fleets whose pods need settings and protection now."""
+    roles = scene.roles
+    heads = tuple(fleet for fleet in (roles.active, roles.preview) if fleet is not None)
+    return (*heads, *roles.leaving)
+
+
+def _fleet_children(scene: Scene) -> Iterator[Action]:
+    model = scene.observed.model
+    for fleet in _running(scene):
+        settings = fleet_settings(scene, fleet.name, fleet.revision, fleet.version)
+        budget = manifests.disruption_budget(model, fleet=fleet.name, revision=fleet.revision)
+        yield from apply_if_needed(scene.observed, settings)
+        yield from apply_if_needed(scene.observed, budget)
+
+
+def _active_fleet(scene: Scene) -> Iterator[Action]:
+    """It has the size asked for, the mark that it was promoted, and no order to drain."""
+    fleet = scene.roles.active
+    if fleet is None or not scene.roles.routed:
+        return
+    marks: dict[str, str | None] = {}
+    if fleet.promoted_at is None:
+        marks[names.PROMOTED_AT] = write_time(scene.observed.now)
+    marks |= {mark: None for mark in (names.DRAIN_STARTED, names.DRAINED_AT) if mark in fleet.annotations}
+    size = None if fleet.replicas == scene.spec.replicas else scene.spec.replicas
+    if marks or size is not None:
+        yield PatchFleet(
+            fleet=fleet.name,
+            uid=fleet.uid,
+            resource_version=fleet.resource_version,
+            replicas=size,
+            annotations=marks,
+        )
+    for pod in fleet.live_pods:
+        if names.DRAIN in pod.annotations:
+            yield AnnotatePod(pod=pod.name, uid=pod.uid, annotations={names.DRAIN: None})
+
+
+def _pod_settings(scene: Scene) -> Iterator[Action]:
+    """Tell pods of new settings; the ConfigMap was applied before this."""
+    for fleet in _running(scene):
+        text = manifests.settings_text(scene.observed.model, scene.spec, fleet.version)
+        current = manifests.settings_hash(text)
+        for pod in fleet.live_pods:
+            if pod.annotations.get(names.SETTINGS) != current:
+                yield AnnotatePod(pod=pod.name, uid=pod.uid, annotations={names.SETTINGS: current})
+
+
+def _forgiven(scene: Scene) -> Iterator[Action]:
+    """A failure bars only the ask that failed; once another is made, the first may be asked again."""
+    for fleet in scene.roles.resting:
+        if fleet.annotations.get(names.FAILED_ASK, scene.ask) != scene.ask:
+            yield PatchFleet(
+                fleet=fleet.name,
+                uid=fleet.uid,
+                resource_version=fleet.resource_version,
+                annotations={names.FAILED_ASK: None},
+            )
+
+
+def _orphans(scene: Scene) -> Iterator[Action]:
+    """What belongs to a fleet that is gone; and budgets of fleets that have no pods to protect.
+
+    Not what belongs to the wanted revision: its fleet may be half created.
+    """
+    fleets = {fleet.name for fleet in scene.observed.fleets}
+    running = {fleet.name for fleet in _running(scene)}
+    for child in scene.observed.children:
+        fleet = child.labels.get(names.LABEL_FLEET, "")
+        if not child.ours or not fleet or child.labels.get(names.LABEL_REVISION) == scene.revision:
+            continue
+        if child.kind == "ConfigMap" and fleet not in fleets:
+            yield Delete(kind="ConfigMap", name=child.name, uid=child.uid)
+        if child.kind == "PodDisruptionBudget" and fleet not in running:
+            yield Delete(kind="PodDisruptionBudget", name=child.name, uid=child.uid)
