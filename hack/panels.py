@@ -46,6 +46,12 @@ def quantile(q: float, histogram: str, match: str = MATCH) -> str:
     return f"histogram_quantile({q}, {rate(f'{histogram}_bucket', 'le', match)})"
 
 
+def count_phases(phases: str) -> str:
+    """How many models are in these phases; 0, not nothing, when the operator knows models and none is."""
+    metric = "inference_operator_model_phase"
+    return f'count({metric}{MATCH[:-1]}, phase=~"{phases}"}}) or 0 * count({metric}{MATCH})'
+
+
 def latency(title: str, meaning: str, histogram: str, match: str = MATCH) -> Panel:
     queries = {f"p{q * 100:g}": quantile(q, histogram, match) for q in (0.5, 0.95, 0.99)}
     return Panel(title, meaning, queries, unit="s")
@@ -74,12 +80,12 @@ NOW = (
     now(
         "Models ready",
         "Models in phase Ready: they serve, and no rollout runs.",
-        f'sum(inference_operator_model_phase{MATCH[:-1]}, phase="Ready"}})',
+        count_phases("Ready"),
     ),
     now(
         "Models failed or refused",
         "Models whose last edit failed or was refused; the version before it goes on serving.",
-        f'sum(inference_operator_model_phase{MATCH[:-1]}, phase=~"Failed|Invalid|Conflict"}})',
+        count_phases("Failed|Invalid|Conflict"),
     ),
 )
 

@@ -29,10 +29,15 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/component: operator
 {{- end -}}
 
-{{- define "realtime-serve.labels" -}}
+{{/* A pod's labels leave the versions out, so that a new chart with the same image restarts nothing. */}}
+{{- define "realtime-serve.podLabels" -}}
 {{ include "realtime-serve.selectorLabels" . }}
-app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/part-of: realtime-serve
+{{- end -}}
+
+{{- define "realtime-serve.labels" -}}
+{{ include "realtime-serve.podLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}

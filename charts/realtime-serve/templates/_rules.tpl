@@ -1,11 +1,15 @@
-{{/* What the operator does, and nothing else: its rules where models live. */}}
+{{/* What the operator does where models live, and nothing else. */}}
 {{- define "realtime-serve.rules" -}}
 - apiGroups: [realtime-serve.io]
   resources: [inferencemodels]
   verbs: [get, list, watch]
 - apiGroups: [realtime-serve.io]
   resources: [inferencemodels/status]
-  verbs: [get, patch, update]
+  verbs: [patch]
+# Children name their model as an owner that waits for them; some clusters allow that only with this.
+- apiGroups: [realtime-serve.io]
+  resources: [inferencemodels/finalizers]
+  verbs: [update]
 - apiGroups: [apps]
   resources: [deployments]
   verbs: [get, list, watch, create, patch, delete]
@@ -24,7 +28,7 @@
 - apiGroups: [policy]
   resources: [poddisruptionbudgets]
   verbs: [get, list, watch, create, patch, delete]
-- apiGroups: ["", events.k8s.io]
+- apiGroups: [""]
   resources: [events]
-  verbs: [create, patch]
+  verbs: [get, create, patch]
 {{- end -}}
