@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from inference_operator.reasons import Phase
     from inference_operator.roles import Roles, Scene
 
+HISTORY_LENGTH = 32
+DRAINING_LENGTH = 64
+"""The schema's bounds."""
+
 
 def active(fleet: Fleet) -> dict[str, Any]:
     return _identity(fleet) | {
@@ -54,7 +58,7 @@ def draining(fleet: Fleet, deadline: datetime | None) -> dict[str, Any]:
 
 def history(roles: Roles) -> list[dict[str, Any]]:
     """Fleets at zero, the newest first."""
-    return [_past(fleet) for fleet in reversed(roles.resting)]
+    return [_past(fleet) for fleet in reversed(roles.resting)][:HISTORY_LENGTH]
 
 
 def selector(observed: Observed, fleet: Fleet) -> str:

@@ -1,0 +1,387 @@
+"""A cluster as pure data: it does what plans ask, as the API server, the Deployment controller and pods would.
+
+Preconditions are held (uid, resourceVersion, selector), so a plan made from an old observation meets here what
+it would meet there. Faults are methods; time moves by `tick`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from inference_operator import names
+from inference_operator.actions import Action, AnnotatePod, Apply, Delete, Flip, PatchFleet, Plan
+from inference_operator.observed import (
+    Child,
+    Fleet,
+    Model,
+    ModelReport,
+    Observed,
+    Pod,
+    PodReport,
+    StreamsReport,
+    Trouble,
+    VersionReport,
+)
+from inference_operator.plan import plan
+
+START = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
+UID = "model-uid"
+
+
+class Stale(Exception):  # noqa: N818 - it is what the API server answers, not a fault of this code
+    """A precondition did not hold."""
+
+
+def spec(version: str = "1.0.0", **sections: Any) -> dict[str, Any]:
+    base: dict[str, Any] = {
+        "model": {"uri": "hf://org/model", "version": version},
+        "gpu": {"count": 0},
+        "rollout": {"progressDeadlineSeconds": 60, "drainTimeoutSeconds": 120},
+    }
+    return base | sections
+
+
+@dataclass
+class SimPod:
+    name: str
+    uid: str
+    born: datetime
+    version: str
+    ready: bool = False
+    deleting: bool = False
+    reachable: bool = True
+    streams: int = 0
+    generation: int = 0
+    annotations: dict[str, str] = field(default_factory=dict)
+    failure: str = ""
+    """A version that never loads."""
+
+
+@dataclass
+class SimFleet:
+    manifest: dict[str, Any]
+    uid: str
+    resource_version: int
+    born: datetime
+    replicas: int
+    annotations: dict[str, str]
+    pods: list[SimPod] = field(default_factory=list)
+
+
+@dataclass
+class SimChild:
+    content: dict[str, Any]
+    uid: str
+    resource_version: int
+    ours: bool = True
+
+
+class ModelCluster:
+    def __init__(self, wanted: dict[str, Any] | None = None) -> None:
+        self.now = START
+        self.generation = 1
+        self.spec = wanted or spec()
+        self.annotations: dict[str, str] = {}
+        self.status: dict[str, Any] = {}
+        self.deleting = False
+        self.fleets: dict[str, SimFleet] = {}
+        self.children: dict[tuple[str, str], SimChild] = {}
+        self.endpoints: dict[str, dict[str, bool]] = {}
+        self.broken: set[str] = set()
+        """Versions whose pods never become ready."""
+        self.capacity = 1000
+        self.log: list[str] = []
+        self._count = 0
+
+    # --- what a person or a fault does
+
+    def edit(self, wanted: dict[str, Any]) -> None:
+        if wanted != self.spec:
+            self.spec = wanted
+            self.generation += 1
+
+    def kill_pod(self, index: int) -> None:
+        pods = self._pods()
+        if pods:
+            dead = pods[index % len(pods)]
+            for fleet in self.fleets.values():
+                fleet.pods = [pod for pod in fleet.pods if pod is not dead]
+
+    def open_streams(self, count: int) -> None:
+        """Clients go where the active Service's endpoints are."""
+        listed = self.endpoints.get("chat", {})
+        for pod in self._pods():
+            if listed.get(pod.uid) and names.DRAIN not in pod.annotations:
+                pod.streams += count
+
+    def finish_streams(self) -> None:
+        for pod in self._pods():
+            pod.streams = 0
+
+    def silence_pod(self, index: int, *, reachable: bool) -> None:
+        if pods := self._pods():
+            pods[index % len(pods)].reachable = reachable
+
+    def delete_service(self, name: str) -> None:
+        self.children.pop(("Service", name), None)
+        self.endpoints.pop(name, None)
+
+    def foreign(self, kind: str, name: str) -> None:
+        content = {"metadata": {"name": name, "uid": "foreign"}, "kind": kind}
+        self.children[kind, name] = SimChild(content, "foreign", self._next(), ours=False)
+
+    # --- what happens by itself
+
+    def tick(self, seconds: float = 1.0) -> None:
+        """Controllers and pods do their next bit of work."""
+        self.now += timedelta(seconds=seconds)
+        for name, fleet in self.fleets.items():
+            self._size(name, fleet)
+            for pod in fleet.pods:
+                self._live(name, pod)
+        self._route()
+
+    def _size(self, name: str, fleet: SimFleet) -> None:
+        while len(fleet.pods) > fleet.replicas:
+            fleet.pods.pop()
+        running = sum(len(each.pods) for each in self.fleets.values())
+        while len(fleet.pods) < fleet.replicas and running < self.capacity:
+            number, running = self._next(), running + 1
+            version = fleet.annotations[names.FLEET_VERSION]
+            fleet.pods.append(SimPod(f"{name}-{number}", f"pod-{number}", self.now, version))
+
+    def _live(self, fleet: str, pod: SimPod) -> None:
+        settings = self.children.get(("ConfigMap", names.settings(fleet)))
+        if settings is None:
+            return  # the kubelet cannot mount it
+        pod.ready = pod.version not in self.broken
+        if pod.born == self.now or names.SETTINGS in pod.annotations:
+            text = settings.content["data"]["settings.json"]
+            pod.generation = int(text.split('"generation": ')[1].split(",")[0])
+
+    def _route(self) -> None:
+        for (kind, name), child in self.children.items():
+            if kind != "Service":
+                continue
+            selector = child.content.get("spec", {}).get("selector") or {}
+            fleet = self.fleets.get(selector.get(names.LABEL_FLEET, ""))
+            self.endpoints[name] = {pod.uid: pod.ready for pod in fleet.pods} if fleet else {}
+
+    # --- what the API server shows
+
+    def observe(self) -> Observed:
+        return Observed(
+            now=self.now,
+            model=Model(
+                namespace="default",
+                name="chat",
+                uid=UID,
+                generation=self.generation,
+                resource_version="1",
+                spec=self.spec,
+                annotations=self.annotations,
+                status=self.status,
+                deleting=self.deleting,
+            ),
+            fleets=tuple(self._show_fleet(name, fleet) for name, fleet in self.fleets.items()),
+            children=tuple(self._show_child(key, child) for key, child in self.children.items()),
+            endpoints={name: dict(pods) for name, pods in self.endpoints.items()},
+            default_image="server:1",
+        )
+
+    def _show_fleet(self, name: str, fleet: SimFleet) -> Fleet:
+        return Fleet(
+            name=name,
+            uid=fleet.uid,
+            resource_version=str(fleet.resource_version),
+            revision=fleet.annotations[names.FLEET_REVISION],
+            version=fleet.annotations[names.FLEET_VERSION],
+            replicas=fleet.replicas,
+            created_at=fleet.born,
+            annotations=dict(fleet.annotations),
+            pods=tuple(_show_pod(pod) for pod in fleet.pods),
+        )
+
+    def _show_child(self, key: tuple[str, str], child: SimChild) -> Child:
+        return Child(
+            kind=key[0],
+            name=key[1],
+            uid=child.uid,
+            resource_version=str(child.resource_version),
+            ours=child.ours,
+            content=child.content,
+        )
+
+    # --- what a plan asks
+
+    def act(self, action: Action) -> None:
+        """Raises Stale when a precondition does not hold."""
+        match action:
+            case Apply():
+                self._apply(action)
+            case PatchFleet():
+                self._patch(action)
+            case Flip():
+                self._flip(action)
+            case AnnotatePod():
+                self._annotate(action)
+            case Delete():
+                self._delete(action)
+        self.log.append(describe(action))
+
+    def _apply(self, action: Apply) -> None:
+        manifest = dict(action.manifest)
+        key = (manifest["kind"], manifest["metadata"]["name"])
+        if key[0] == "Deployment":
+            if key[1] in self.fleets or key in self.children:
+                raise Stale
+            self._create_fleet(key[1], manifest)
+            return
+        child = self.children.get(key)
+        if (child.uid if child else "") != action.uid:
+            raise Stale
+        content = dict(manifest)
+        selector = child.content.get("spec", {}).get("selector") if child else None
+        if key == ("Service", "chat") and selector:
+            content["spec"] = content["spec"] | {"selector": selector}
+        uid = child.uid if child else f"child-{self._next()}"
+        self.children[key] = SimChild(content, uid, self._next())
+
+    def _create_fleet(self, name: str, manifest: dict[str, Any]) -> None:
+        annotations = dict(manifest["metadata"]["annotations"])
+        replicas = manifest["spec"]["replicas"]
+        self.fleets[name] = SimFleet(
+            manifest, f"fleet-{self._next()}", self._next(), self.now, replicas, annotations
+        )
+
+    def _patch(self, action: PatchFleet) -> None:
+        fleet = self.fleets.get(action.fleet)
+        if fleet is None or (fleet.uid, str(fleet.resource_version)) != (action.uid, action.resource_version):
+            raise Stale
+        for key, value in action.annotations.items():
+            if value is None:
+                fleet.annotations.pop(key, None)
+            else:
+                fleet.annotations[key] = value
+        if action.replicas is not None:
+            fleet.replicas = action.replicas
+        fleet.resource_version = self._next()
+
+    def _flip(self, action: Flip) -> None:
+        service = self.children.get(("Service", action.service))
+        if service is None or str(service.resource_version) != action.resource_version:
+            raise Stale
+        if (service.content["spec"].get("selector") or {}) != dict(action.expect):
+            raise Stale
+        spec_ = service.content["spec"] | {"selector": dict(action.selector)}
+        service.content = service.content | {"spec": spec_}
+        service.resource_version = self._next()
+
+    def _annotate(self, action: AnnotatePod) -> None:
+        for pod in self._pods():
+            if pod.uid == action.uid:
+                for key, value in action.annotations.items():
+                    if value is None:
+                        pod.annotations.pop(key, None)
+                    else:
+                        pod.annotations[key] = value
+
+    def _delete(self, action: Delete) -> None:
+        if action.kind == "Deployment":
+            if action.name in self.fleets and self.fleets[action.name].uid == action.uid:
+                del self.fleets[action.name]
+            return
+        child = self.children.get((action.kind, action.name))
+        if child is not None and child.uid == action.uid:
+            del self.children[action.kind, action.name]
+
+    # --- a whole round
+
+    def round(self, *, seconds: float = 1.0) -> Plan:
+        """Observe, plan, do all of it, report; then time passes."""
+        made = plan(self.observe())
+        self.carry_out(made)
+        self.tick(seconds)
+        return made
+
+    def carry_out(self, made: Plan, *, stop_after: int | None = None) -> bool:
+        """Whether all was done. `stop_after`: the operator is killed after so many actions."""
+        for action in made.actions[:stop_after]:
+            try:
+                self.act(action)
+            except Stale:
+                return False
+        if stop_after is not None and stop_after <= len(made.actions):
+            return False
+        if made.status is not None:
+            self.status = dict(made.status)
+        return True
+
+    def settle(self, rounds: int = 200) -> Plan:
+        """Rounds until one plans nothing; the plan of that one."""
+        for _ in range(rounds):
+            made = self.round()
+            if not made.actions and made.recheck_after is None:
+                return made
+        raise AssertionError(f"not at rest after {rounds} rounds: {self.log[-12:]}")
+
+    @property
+    def active(self) -> str:
+        service = self.children.get(("Service", "chat"))
+        selector = (service.content.get("spec", {}).get("selector") if service else None) or {}
+        return str(selector.get(names.LABEL_FLEET, ""))
+
+    @property
+    def running(self) -> dict[str, int]:
+        """Fleets with replicas, by version."""
+        return {name: fleet.replicas for name, fleet in self.fleets.items() if fleet.replicas}
+
+    def _pods(self) -> list[SimPod]:
+        return [pod for fleet in self.fleets.values() for pod in fleet.pods]
+
+    def _next(self) -> int:
+        self._count += 1
+        return self._count
+
+
+def _show_pod(pod: SimPod) -> Pod:
+    draining = names.DRAIN in pod.annotations
+    state = "ready" if pod.ready else "loading"
+    version = VersionReport(state=state, active_streams=pod.streams)
+    report = PodReport(
+        draining=draining,
+        settings_generation=pod.generation,
+        models={"chat": ModelReport(active_version=pod.version, versions={pod.version: version})},
+        streams=StreamsReport(active=pod.streams),
+    )
+    shown = Pod(
+        name=pod.name,
+        uid=pod.uid,
+        ready=pod.ready,
+        deleting=pod.deleting,
+        annotations=dict(pod.annotations),
+        report=report if pod.reachable else None,
+    )
+    if not pod.failure:
+        return shown
+    return replace(shown, waiting=Trouble(reason=pod.failure))
+
+
+def describe(action: Action) -> str:
+    """An action in a few words, for tables of tests."""
+    match action:
+        case Apply(manifest=manifest):
+            return f"apply {manifest['kind']} {manifest['metadata']['name']}"
+        case PatchFleet(fleet=fleet, replicas=replicas, annotations=annotations):
+            marks = [f"{'-' if value is None else '+'}{key.split('/')[1]}" for key, value in annotations.items()]
+            size = [] if replicas is None else [f"to {replicas}"]
+            return " ".join(["patch", fleet, *size, *sorted(marks)])
+        case Flip(service=service, selector=selector):
+            return f"flip {service} to {selector[names.LABEL_FLEET]}"
+        case AnnotatePod(pod=pod, annotations=annotations):
+            marks = [f"{'-' if value is None else '+'}{key.split('/')[1]}" for key, value in annotations.items()]
+            return " ".join(["annotate", pod, *marks])
+        case Delete(kind=kind, name=name):
+            return f"delete {kind} {name}"

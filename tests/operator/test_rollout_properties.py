@@ -1,0 +1,222 @@
+"""Whatever happens, in whatever order: the promises that a rollout keeps."""
+
+from __future__ import annotations
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from inference_operator import names
+from inference_operator.actions import Action, Delete, Flip, PatchFleet
+from inference_operator.plan import plan
+from tests.operator.model_cluster import ModelCluster, spec
+
+VERSIONS = ("1.0.0", "2.0.0", "3.0.0")
+ROUNDS = 400
+
+
+class WatchedCluster(ModelCluster):
+    """Holds each action against the promises at the moment at which it is done."""
+
+    def act(self, action: Action) -> None:
+        match action:
+            case Flip(selector=selector):
+                self._flips_only_to_ready(selector[names.LABEL_FLEET])
+            case PatchFleet(fleet=name, replicas=0):
+                self._stops_only_what_may_stop(name)
+            case Delete(kind="Deployment", name=name):
+                assert name != self.active
+                assert not self.fleets[name].replicas
+        super().act(action)
+
+    def _flips_only_to_ready(self, name: str) -> None:
+        fleet = self.fleets[name]
+        restores = names.PROMOTED_AT in fleet.annotations
+        assert restores or any(pod.ready for pod in fleet.pods)
+
+    def _stops_only_what_may_stop(self, name: str) -> None:
+        fleet = self.fleets.get(name)
+        observed = self.observe()
+        shown = next((each for each in observed.fleets if each.name == name), None)
+        if fleet is None or shown is None:
+            return
+        if name == self.active:
+            assert self.spec.get("replicas") == 0
+            return
+        if shown.promoted_at is None:
+            return
+        overdue = shown.drain_started and (self.now - shown.drain_started).total_seconds() >= 120
+        assert overdue or not any(pod.streams for pod in fleet.pods), f"{name} was cut"
+
+
+def wanted() -> st.SearchStrategy[dict]:
+    return st.builds(
+        lambda version, replicas, queue, history: spec(
+            version,
+            replicas=replicas,
+            limits={"maxQueue": queue},
+            rollout={"progressDeadlineSeconds": 60, "drainTimeoutSeconds": 120, "historyLimit": history},
+        ),
+        st.sampled_from(VERSIONS),
+        st.integers(0, 3),
+        st.integers(1, 2),
+        st.integers(0, 2),
+    )
+
+
+class Rollouts(RuleBasedStateMachine):
+    """People, faults and the operator take turns."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cluster = WatchedCluster()
+        self.old = [self.cluster.observe()]
+        self.lagged = False
+        self.generation = 0
+
+    @initialize(first=wanted())
+    def begin(self, first):
+        self.cluster.edit(first)
+
+    @rule(asked=wanted())
+    def edit(self, asked):
+        self.cluster.edit(asked)
+
+    @rule(count=st.integers(1, 12))
+    def rounds(self, count):
+        for _ in range(count):
+            self._remember()
+            self.cluster.round()
+
+    @rule(stop_after=st.integers(0, 5))
+    def the_operator_is_killed_between_two_actions(self, stop_after):
+        self._remember()
+        self.cluster.carry_out(plan(self.cluster.observe()), stop_after=stop_after)
+
+    @rule()
+    def a_plan_is_carried_out_twice(self):
+        self._remember()
+        made = plan(self.cluster.observe())
+        self.cluster.carry_out(made)
+        self.cluster.carry_out(made, stop_after=len(made.actions))
+
+    @rule(lag=st.integers(1, 4))
+    def a_plan_is_made_from_an_old_observation(self, lag):
+        self.lagged = True
+        made = plan(self.old[-min(lag, len(self.old))])
+        self.cluster.carry_out(made, stop_after=len(made.actions))
+
+    @rule(seconds=st.sampled_from([1, 5, 45]))
+    def time_passes(self, seconds):
+        self.cluster.tick(seconds)
+
+    @rule(index=st.integers(0, 9))
+    def a_pod_dies(self, index):
+        self.cluster.kill_pod(index)
+
+    @rule(count=st.integers(1, 3))
+    def clients_come(self, count):
+        self.cluster.open_streams(count)
+
+    @rule()
+    def streams_end(self):
+        self.cluster.finish_streams()
+
+    @rule(version=st.sampled_from(VERSIONS))
+    def a_version_is_broken(self, version):
+        self.cluster.broken.add(version)
+
+    @rule()
+    def all_versions_are_mended(self):
+        self.cluster.broken.clear()
+
+    @rule(index=st.integers(0, 9), reachable=st.booleans())
+    def a_pod_falls_silent(self, index, reachable):
+        self.cluster.silence_pod(index, reachable=reachable)
+
+    @rule(name=st.sampled_from(["chat", "chat-preview"]))
+    def somebody_deletes_a_service(self, name):
+        self.lagged = True
+        self.cluster.delete_service(name)
+
+    @rule(index=st.integers(0, 9))
+    def somebody_deletes_a_config_map(self, index):
+        maps = [key for key in self.cluster.children if key[0] == "ConfigMap"]
+        if maps:
+            del self.cluster.children[maps[index % len(maps)]]
+
+    @precondition(lambda self: not self.lagged)
+    @invariant()
+    def at_most_one_fleet_is_being_prepared(self):
+        fleets = self.cluster.observe().fleets
+        previews = [
+            fleet.name
+            for fleet in fleets
+            if fleet.replicas and fleet.promoted_at is None and fleet.name != self.cluster.active
+        ]
+        assert len(previews) <= 1, previews
+
+    @invariant()
+    def the_selector_names_a_fleet_that_is_there(self):
+        assert self.cluster.active in {"", *self.cluster.fleets}
+
+    @invariant()
+    def the_observed_generation_never_goes_back(self):
+        seen = self.cluster.status.get("observedGeneration", 0)
+        assert self.generation <= seen <= self.cluster.generation
+        self.generation = seen
+
+    def teardown(self):
+        """When faults stop, the version asked for comes to serve, and then nothing is left to do."""
+        cluster = self.cluster
+        cluster.broken.clear()
+        for index in range(len(cluster._pods())):
+            cluster.silence_pod(index, reachable=True)
+        cluster.finish_streams()
+        if cluster.settle(ROUNDS).status["phase"] == "Failed":
+            cluster.edit(cluster.spec | {"limits": {"maxQueue": 77}})
+            cluster.settle(ROUNDS)
+        check_rest(cluster)
+
+    def _remember(self):
+        self.old = [*self.old[-3:], self.cluster.observe()]
+
+
+def check_rest(cluster: ModelCluster) -> None:
+    size = cluster.spec.get("replicas", 1)
+    assert cluster.status["phase"] == "Ready", cluster.status
+    assert cluster.status["active"]["version"] == cluster.spec["model"]["version"]
+    assert cluster.running == ({cluster.active: size} if size else {})
+    assert plan(cluster.observe()).actions == ()
+
+
+Rollouts.TestCase.settings = settings(
+    max_examples=60, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+)
+test_rollouts_keep_their_promises = Rollouts.TestCase
+
+
+@given(
+    edits=st.lists(st.tuples(wanted(), st.integers(0, 12)), min_size=1, max_size=3),
+    kill=st.integers(0, 40),
+    after=st.integers(0, 6),
+)
+@settings(max_examples=120, deadline=None)
+def test_a_kill_between_any_two_actions_changes_nothing_but_time(edits, kill, after):
+    assert _end(edits, kill=kill, after=after) == _end(edits, kill=None, after=0)
+
+
+def _end(edits, *, kill, after):
+    """What is there at rest after the edits, with the operator killed in round `kill` after some actions."""
+    cluster, number = ModelCluster(), 0
+    for asked, rounds in [*edits, (edits[-1][0], ROUNDS)]:
+        cluster.edit(asked)
+        for _ in range(rounds):
+            made = plan(cluster.observe())
+            cluster.carry_out(made, stop_after=after if number == kill else None)
+            cluster.tick()
+            number += 1
+            if rounds == ROUNDS and not made.actions and made.recheck_after is None:
+                break
+    version = cluster.fleets[cluster.active].annotations[names.FLEET_VERSION]
+    return version, sorted(cluster.running.values()), cluster.status["phase"]
