@@ -1,0 +1,132 @@
+"""Every error that the server raises on purpose.
+
+ServeError
+├── EngineFailed             the engine process did not start, died or stopped making progress
+├── EngineGone               work was offered to an engine that is not there
+├── SettingsInvalid          a settings file, flag or variable that cannot be used
+├── TokenizerUnusable        the model's directory has no tokenizer that can be read
+├── LoadFailed               the model cannot be served by this process
+└── RequestError             a request that gets no whole answer
+    ├── InvalidRequest       the request itself is wrong
+    │   ├── ContextLengthExceeded
+    │   ├── ChatTemplateMissing
+    │   └── ChatTemplateRefused
+    ├── ModelNotFound
+    ├── ModelNotReady
+    ├── Overloaded
+    ├── Draining
+    ├── RequestTimedOut
+    ├── ReaderIdle
+    ├── ShuttingDown
+    └── GenerationFailed
+"""
+
+from __future__ import annotations
+
+
+class ServeError(Exception):
+    """The root of the tree."""
+
+
+class SettingsInvalid(ServeError):
+    """A settings file, flag or environment variable that cannot be used; the message names it."""
+
+
+class TokenizerUnusable(ServeError):
+    """The model's directory has no tokenizer that can be read."""
+
+
+class LoadFailed(ServeError):
+    """The model cannot be served by this process: it shall end and say why."""
+
+
+class RequestError(ServeError):
+    """A request that gets no whole answer. `code` is for programs, the message for people."""
+
+    code = "internal_error"
+
+
+class InvalidRequest(RequestError):
+    """The request itself is wrong; `param` is the path of the field."""
+
+    code = "invalid_value"
+
+    def __init__(self, param: str, message: str) -> None:
+        super().__init__(f"{param}: {message}" if param else message)
+        self.param = param
+
+
+class ContextLengthExceeded(InvalidRequest):
+    """Prompt and answer do not fit into the model."""
+
+    code = "context_length_exceeded"
+
+    def __init__(self, message: str, *, param: str = "") -> None:
+        super().__init__("", message)
+        self.param = param
+
+
+class ChatTemplateMissing(InvalidRequest):
+    """The model was not made for chat."""
+
+    code = "no_chat_template"
+
+    def __init__(self) -> None:
+        super().__init__("messages", "this model has no chat template; use /v1/completions")
+
+
+class ChatTemplateRefused(InvalidRequest):
+    """The model's chat template does not take these messages."""
+
+    code = "chat_template_error"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__("messages", f"the model's chat template does not take them: {reason}")
+
+
+class ModelNotFound(RequestError):
+    """There is no model of that name here."""
+
+    code = "model_not_found"
+
+
+class ModelNotReady(RequestError):
+    """The model is loading, or its engine is being started again."""
+
+    code = "model_not_ready"
+
+
+class Overloaded(RequestError):
+    """A limit of the server is reached."""
+
+    code = "overloaded"
+
+
+class Draining(RequestError):
+    """The server takes no new work."""
+
+    code = "draining"
+
+
+class RequestTimedOut(RequestError):
+    """The answer was not whole within `limits.requestTimeoutSeconds`."""
+
+    code = "request_timeout"
+
+
+class ReaderIdle(RequestError):
+    """The client took nothing for `streaming.idleTimeoutSeconds`."""
+
+    code = "reader_idle"
+
+
+class ShuttingDown(RequestError):
+    """The server stopped before the answer was whole."""
+
+    code = "server_shutdown"
+
+
+class GenerationFailed(RequestError):
+    """The engine failed in the middle of the answer."""
+
+    code = "engine_error"
