@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 import urllib.error
 import urllib.request
 from http import HTTPStatus
 
+from hack import packages
 from hack.background import Background, answers
 from hack.cache import CACHE, RUN
 
@@ -26,8 +26,8 @@ MANIFESTS = (
 )
 
 
-class RegistryMissing(Exception):
-    """Nothing answers at localhost:5000 and there is no program to start there."""
+class ManifestMissing(Exception):
+    """The registry has no such image."""
 
 
 def background() -> Background:
@@ -36,13 +36,10 @@ def background() -> Background:
 
 
 def up() -> None:
-    """Have a registry answer at localhost:5000, whoever started it."""
+    """Have a registry answer at localhost:5000, whoever started it. Raises PackagesMissing, DidNotStart."""
     if answers(URL):
         return
-    if shutil.which("docker-registry") is None:
-        raise RegistryMissing(
-            f"nothing answers at {URL} and docker-registry is not installed; run 'make cluster-up'"
-        )
+    packages.ensure({"docker-registry": "docker-registry"})
     RUN.mkdir(parents=True, exist_ok=True)
     STORAGE.mkdir(parents=True, exist_ok=True)
     (RUN / "registry.yml").write_text(CONFIG)
@@ -64,7 +61,7 @@ def retag(repository: str, tag: str, new_tag: str) -> None:
     """Give a tag's manifest another tag; no layer moves."""
     answer = _request("GET", repository, tag)
     if answer is None:
-        raise RegistryMissing(f"{ADDRESS}/{repository}:{tag} is not in the registry")
+        raise ManifestMissing(f"{ADDRESS}/{repository}:{tag} is not in the registry")
     _, content_type, manifest = answer
     _request("PUT", repository, new_tag, manifest, content_type)
 

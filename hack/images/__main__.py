@@ -7,11 +7,12 @@ import sys
 
 from hack.background import DidNotStart
 from hack.images.build import DEVELOPMENT_TAG, build
-from hack.images.engines import BuildFailed, NoEngine
+from hack.images.engines import BuildFailed
 from hack.images.inputs import IMAGES, InputMissing
-from hack.registry import ADDRESS, RegistryMissing
+from hack.packages import PackagesMissing
+from hack.registry import ADDRESS, ManifestMissing
 
-ERRORS = (NoEngine, BuildFailed, InputMissing, RegistryMissing, DidNotStart)
+ERRORS = (PackagesMissing, BuildFailed, InputMissing, ManifestMissing, DidNotStart)
 
 
 def report(name: str) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import tempfile
 from pathlib import Path
 
+from hack import packages
 from hack.cache import CACHE
-from hack.images.engines import BuildFailed, Engine, NoEngine, run
+from hack.images.engines import BuildFailed, Engine, run
 
 PUBLIC = "docker.io/library/python:3.11-slim-bookworm"
 SUITE = "bookworm"  # its python3 is 3.11
@@ -35,8 +35,9 @@ def base_image(engine: Engine) -> str:
 
 
 def make_archive(archive: Path) -> None:
-    if shutil.which("debootstrap") is None or os.geteuid() != 0:
-        raise NoEngine(f"{PUBLIC} cannot be pulled, and a base of one's own needs debootstrap and root")
+    packages.ensure({"debootstrap": "debootstrap"})
+    if os.geteuid() != 0:
+        raise BuildFailed("debootstrap makes a Debian base as root only; or name a base in RTS_BASE_IMAGE")
     archive.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=archive.parent, prefix=".base-") as directory:
         rootfs, unfinished = Path(directory) / "rootfs", Path(directory) / archive.name

@@ -44,7 +44,7 @@ def build(name: str) -> Pushed:
             push_code(engine, image, tag, {"DEPENDENCIES": source, "BASE_IMAGE": base, **labels})
             digest = registry.digest(image.repository, tag)
         if digest is None:
-            raise registry.RegistryMissing(f"{image.repository}:{tag} was pushed and is not in the registry")
+            raise registry.ManifestMissing(f"{image.repository}:{tag} was pushed and is not in the registry")
         if registry.digest(image.repository, DEVELOPMENT_TAG) != digest:
             registry.retag(image.repository, tag, DEVELOPMENT_TAG)
     return Pushed(f"{registry.ADDRESS}/{image.repository}:{tag}", digest, built, time.monotonic() - begin)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from hack import packages
 from hack.cache import CACHE
 from hack.images.inputs import ROOT
 
@@ -18,10 +19,6 @@ SECRETS = {
     "ca-certificates.crt": Path("/etc/ssl/certs/ca-certificates.crt"),
 }
 """What a build may see of this machine to reach its package index; no layer keeps it."""
-
-
-class NoEngine(Exception):
-    """Neither docker nor buildah can build here."""
 
 
 class BuildFailed(Exception):
@@ -88,11 +85,11 @@ class Buildah:
 
 
 def find_engine() -> Engine:
+    """Raises PackagesMissing where neither can be had."""
     if shutil.which("docker") and succeeds(["docker", "version"]):
         return Docker()
-    if shutil.which("buildah"):
-        return Buildah()
-    raise NoEngine("no docker engine answers and buildah is not installed; install either one")
+    packages.ensure(packages.IMAGES)
+    return Buildah()
 
 
 def build_options(build: Build) -> list[str]:
