@@ -10,9 +10,8 @@ from typing import Any
 
 import yaml
 
-from hack.cache import CACHE
+from hack import binaries
 
-HELM = CACHE / "bin" / "helm"
 CHART = Path(__file__).resolve().parent.parent / "charts" / "realtime-serve"
 MONITORED = {"monitoring": {"podMonitors": {"mode": "always"}, "alerts": {"mode": "always"}}}
 
@@ -25,7 +24,13 @@ class ChartRefusedError(Exception):
 
 def helm(*arguments: str, text: str = "") -> str:
     """What Helm prints, given `text` on its standard input."""
-    done = subprocess.run((str(HELM), *arguments), input=text, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        (str(binaries.ensure("helm") / "helm"), *arguments),
+        input=text,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if done.returncode:
         raise ChartRefusedError(f"helm {' '.join(arguments)}: {done.stdout}{done.stderr}")
     return done.stdout

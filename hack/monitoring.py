@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import shutil
 import socket
 import subprocess
 import sys
@@ -22,15 +21,11 @@ from typing import Any, Self
 
 import yaml
 
-from hack import chart
+from hack import chart, packages
 from hack.cache import RUN
 from hack.scrapes import Target, scrape_pods, scrape_target
 
 BOOT_SECONDS = 30.0
-
-
-class PrometheusMissingError(Exception):
-    """The `prometheus` program is not installed."""
 
 
 class PrometheusFailedError(Exception):
@@ -77,7 +72,7 @@ class Prometheus:
         """Run until `stop`; ready when this returns.
 
         Raises:
-            PrometheusMissingError: there is no such program.
+            PackagesMissing: it is not installed, and cannot be from here.
             PrometheusFailedError: it ended, or was not ready in time.
         """
         if pod_monitors and kubeconfig is None:
@@ -144,11 +139,9 @@ class Prometheus:
         self.stop()
 
     def _spawn(self) -> None:
-        program = shutil.which("prometheus")
-        if program is None:
-            raise PrometheusMissingError("prometheus is not installed; on Debian: apt-get install prometheus")
+        packages.ensure(packages.MONITORING)
         command = (
-            program,
+            "prometheus",
             f"--config.file={self.folder / 'prometheus.yaml'}",
             f"--storage.tsdb.path={self.folder / 'data'}",
             f"--web.listen-address=127.0.0.1:{self.port}",

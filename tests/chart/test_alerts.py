@@ -65,21 +65,79 @@ def test_every_alert_says_what_it_means_and_what_to_do() -> None:
         assert rule["labels"]["severity"] in {"critical", "warning"}
 
 
-RESYNC = 'inference_operator_last_resync_timestamp_seconds{pod="a"}'
+RESYNC = 'inference_operator_last_resync_timestamp_seconds{pod="%s"}'
+AVAILABLE = 'inference_operator_model_condition{namespace="ai", model="chat", condition="Available"}'
+READY = 'inference_operator_model_condition{namespace="ai", model="chat", condition="Ready"}'
 PHASE = 'inference_operator_model_phase{namespace="ai", model="chat", phase="%s"}'
-FAILURES = 'realtime_serve_request_failure_total{namespace="ai", model="chat", pod="p", reason="%s"}'
+FAILURES = 'realtime_serve_request_failure_total{namespace="ai", model="chat", pod="%s", reason="%s"}'
+CUT = {**LABELS, "reason": "engine_error"}
 
-CASES = {
-    "the operator stands still for an hour": ("InferenceOperatorStalled", {RESYNC: "60x240"}, {}, "60m"),
-    "the operator resyncs": ("InferenceOperatorStalled", {RESYNC: "0+15x240"}, None, "60m"),
+CASES: dict[str, tuple[str, dict[str, str], dict[str, str] | None, str]] = {
+    "the operator stands still for an hour": (
+        "InferenceOperatorStalled",
+        {RESYNC % "a": "60x240"},
+        {},
+        "60m",
+    ),
+    "the operator resyncs": ("InferenceOperatorStalled", {RESYNC % "a": "0+15x240"}, None, "60m"),
     "a second operator waits for the Lease": (
         "InferenceOperatorStalled",
-        {RESYNC: "0+15x240", RESYNC.replace('"a"', '"b"'): "0x240"},
+        {RESYNC % "a": "0+15x240", RESYNC % "b": "0x240"},
         None,
         "60m",
     ),
     "nothing scrapes the operator": ("InferenceOperatorGone", {}, {}, "10m"),
-    "the operator is scraped": ("InferenceOperatorGone", {RESYNC: "0+15x240"}, None, "10m"),
+    "the operator is scraped": ("InferenceOperatorGone", {RESYNC % "a": "0+15x240"}, None, "10m"),
+    "no pod of the model serves": (
+        "InferenceModelUnavailable",
+        {AVAILABLE: "1x4 0x60", READY: "0x64"},
+        LABELS,
+        "10m",
+    ),
+    "a rollout fails while the old version serves": (
+        "InferenceModelUnavailable",
+        {AVAILABLE: "1x64", READY: "0x64"},
+        None,
+        "10m",
+    ),
+    "no pod of the model serves for a moment": (
+        "InferenceModelUnavailable",
+        {AVAILABLE: "1x20 0x4 1x40"},
+        None,
+        "10m",
+    ),
+    "the first stream of a pod is cut": (
+        "InferenceModelStreamsDropped",
+        {FAILURES % ("a", "engine_error"): "_x20 1x40"},
+        CUT,
+        "7m",
+    ),
+    "a later stream is cut": (
+        "InferenceModelStreamsDropped",
+        {FAILURES % ("a", "engine_error"): "1x20 2x40"},
+        CUT,
+        "7m",
+    ),
+    "streams were cut long ago": (
+        "InferenceModelStreamsDropped",
+        {FAILURES % ("a", "engine_error"): "_x4 1x60"},
+        None,
+        "12m",
+    ),
+    "requests are only refused": (
+        "InferenceModelStreamsDropped",
+        {FAILURES % ("a", "overloaded"): "0+1x60", FAILURES % ("a", "draining"): "0+1x60"},
+        None,
+        "10m",
+    ),
+    "an edit fails": ("InferenceModelRolloutFailed", {PHASE % "Failed": "1x60"}, LABELS, "10m"),
+    "an edit is refused": ("InferenceModelRolloutFailed", {PHASE % "Invalid": "1x60"}, LABELS, "10m"),
+    "an edit is rolled out": (
+        "InferenceModelRolloutFailed",
+        {PHASE % "Preparing": "1x20 stale", PHASE % "Ready": "_x21 1x40"},
+        None,
+        "10m",
+    ),
 }
 
 
