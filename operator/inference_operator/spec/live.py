@@ -33,17 +33,20 @@ class Streaming(Section, frozen=True, kw_only=True):
     redis_secret_ref: Name = ""
 
 
-class RateLimit(Section, frozen=True, kw_only=True):
-    requests_per_minute: _Count | None = None
-    tokens_per_minute: _Count | None = None
-    burst: _Count | None = None
-    key: Annotated[str, Meta(pattern=r"^(apiKey|address|header:[A-Za-z0-9-]{1,128})$")] = "apiKey"
-
-
 class ClientRateLimit(Section, frozen=True, kw_only=True):
     requests_per_minute: _Count | None = None
     tokens_per_minute: _Count | None = None
     burst: _Count | None = None
+
+    def __post_init__(self) -> None:
+        if self.requests_per_minute is None and self.tokens_per_minute is None:
+            raise ValueError("give requestsPerMinute, tokensPerMinute, or both")
+
+
+class RateLimit(ClientRateLimit, frozen=True, kw_only=True):
+    key: Annotated[str, Meta(max_length=135, pattern=r"^(apiKey|address|header:[A-Za-z0-9-]{1,128})$")] = (
+        "apiKey"
+    )
 
 
 class Client(Section, frozen=True, kw_only=True):
@@ -68,7 +71,9 @@ class Service(Section, frozen=True, kw_only=True):
 
     type: Literal["ClusterIP", "NodePort", "LoadBalancer"] = "ClusterIP"
     node_port: Annotated[int, Meta(ge=30_000, le=32_767)] | None = None
-    annotations: dict[str, str] = field(default_factory=dict)
+    annotations: Annotated[dict[str, Annotated[str, Meta(max_length=4096)]], Meta(max_length=32)] = field(
+        default_factory=dict
+    )
 
     def __post_init__(self) -> None:
         if self.node_port is not None and self.type == "ClusterIP":

@@ -12,16 +12,21 @@ _Milliseconds = Annotated[int, Meta(ge=1, le=3_600_000)]
 
 
 class Expect(Section, frozen=True, kw_only=True):
-    contains: Annotated[str, Meta(max_length=4096)] = ""
-    equals: Annotated[str, Meta(max_length=4096)] = ""
-    matches: Annotated[str, Meta(max_length=1024)] = ""
+    contains: Annotated[str, Meta(min_length=1, max_length=4096)] = ""
+    equals: Annotated[str, Meta(min_length=1, max_length=4096)] = ""
+    matches: Annotated[str, Meta(min_length=1, max_length=1024)] = ""
     """A regular expression."""
+
+    def __post_init__(self) -> None:
+        if sum(map(bool, (self.contains, self.equals, self.matches))) != 1:
+            raise ValueError("give exactly one of contains, equals and matches")
 
 
 class GoldenPrompt(Section, frozen=True, kw_only=True):
     prompt: Annotated[str, Meta(min_length=1, max_length=8192)]
     max_tokens: Annotated[int, Meta(ge=1, le=4096)] = 16
-    expect: Expect = Expect()
+    expect: Expect | None = None
+    """None: any answer will do."""
     max_time_to_first_token_ms: _Milliseconds | None = None
 
 
@@ -34,6 +39,10 @@ class Analysis(Section, frozen=True, kw_only=True):
     seconds: Seconds
     max_error_rate: Annotated[float, Meta(ge=0, le=1)] | None = None
     max_time_to_first_token_p95_ms: _Milliseconds | None = None
+
+    def __post_init__(self) -> None:
+        if self.max_error_rate is None and self.max_time_to_first_token_p95_ms is None:
+            raise ValueError("give maxErrorRate, maxTimeToFirstTokenP95Ms, or both")
 
 
 class Rollout(Section, frozen=True, kw_only=True):

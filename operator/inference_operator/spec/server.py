@@ -10,6 +10,25 @@ from inference_operator.spec.base import Name, Section
 
 Quantity = str | int | float
 
+RESERVED = frozenset(
+    f"REALTIME_SERVE_{flag}"
+    for flag in (
+        "MODEL",
+        "MODEL_REVISION",
+        "SERVED_NAME",
+        "MODEL_VERSION",
+        "DTYPE",
+        "MAX_MODEL_LENGTH",
+        "DEVICE",
+        "HOST",
+        "PORT",
+        "SETTINGS",
+        "POD_ANNOTATIONS",
+        "DRAIN_TIMEOUT",
+    )
+)
+"""Environment variables whose flags are on the server's command line, where they would be in vain."""
+
 
 class Gpu(Section, frozen=True, kw_only=True):
     """Accelerators of one pod; count 0 serves on the CPU."""
@@ -34,11 +53,13 @@ class EnvSource(Section, frozen=True, kw_only=True):
 
 
 class EnvVar(Section, frozen=True, kw_only=True):
-    name: Annotated[str, Meta(min_length=1, max_length=253)]
+    name: Annotated[str, Meta(min_length=1, max_length=253, pattern=r"^[-._a-zA-Z][-._a-zA-Z0-9]*$")]
     value: Annotated[str, Meta(max_length=32_768)] = ""
     value_from: EnvSource | None = None
 
     def __post_init__(self) -> None:
+        if self.name in RESERVED:
+            raise ValueError(f"{self.name} is set by the operator from other fields of the spec")
         if self.value and self.value_from is not None:
             raise ValueError(f"{self.name} has both value and valueFrom; give one")
 
@@ -48,8 +69,8 @@ class SecretName(Section, frozen=True, kw_only=True):
 
 
 class Resources(Section, frozen=True, kw_only=True):
-    requests: dict[str, Quantity] = field(default_factory=dict)
-    limits: dict[str, Quantity] = field(default_factory=dict)
+    requests: Annotated[dict[str, Quantity], Meta(max_length=32)] = field(default_factory=dict)
+    limits: Annotated[dict[str, Quantity], Meta(max_length=32)] = field(default_factory=dict)
 
 
 class Server(Section, frozen=True, kw_only=True):
@@ -59,7 +80,9 @@ class Server(Section, frozen=True, kw_only=True):
     image_pull_secrets: Annotated[tuple[SecretName, ...], Meta(max_length=16)] = ()
     resources: Resources = Resources()
     env: Annotated[tuple[EnvVar, ...], Meta(max_length=64)] = ()
-    node_selector: dict[str, str] = field(default_factory=dict)
+    node_selector: Annotated[dict[str, Annotated[str, Meta(max_length=63)]], Meta(max_length=64)] = field(
+        default_factory=dict
+    )
     tolerations: Annotated[tuple[dict[str, Any], ...], Meta(max_length=32)] = ()
     affinity: dict[str, Any] = field(default_factory=dict)
     runtime_class_name: Name = ""

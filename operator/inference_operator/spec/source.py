@@ -12,12 +12,14 @@ Scheme = Literal["hf", "pvc", "file", "s3", "http", "https"]
 
 _SCHEMES: tuple[Scheme, ...] = ("hf", "pvc", "file", "s3", "http", "https")
 
+_SIZE = r"^([0-9]+([.][0-9]*)?|[.][0-9]+)([KMGTPE]i?|[mk])?$"
+
 
 class Cache(Section, frozen=True, kw_only=True):
     """Where downloaded weights are kept: a claim, or else an emptyDir of sizeLimit."""
 
     claim_name: Name = ""
-    size_limit: Annotated[str, Meta(max_length=32)] = ""
+    size_limit: Annotated[str, Meta(max_length=32, pattern=_SIZE)] = ""
 
     def __post_init__(self) -> None:
         if self.claim_name and self.size_limit:
@@ -27,7 +29,7 @@ class Cache(Section, frozen=True, kw_only=True):
 class ModelSource(Section, frozen=True, kw_only=True):
     """Rolling: any change is a new revision."""
 
-    uri: Annotated[str, Meta(max_length=1024)]
+    uri: Annotated[str, Meta(min_length=1, max_length=1024)]
     version: Annotated[str, Meta(min_length=1, max_length=128)]
     revision: Annotated[str, Meta(min_length=1, max_length=128)] = "main"
     """Of the hub's repository; hf:// alone reads it."""

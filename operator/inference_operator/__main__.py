@@ -1,0 +1,226 @@
+"""`python -m inference_operator run`: wires the rooms together and runs until SIGTERM or until the lease is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from uuid import uuid4
+
+import kopf
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+
+from inference_operator import handlers, options
+from inference_operator.cluster.apply import Executor
+from inference_operator.cluster.client import Client
+from inference_operator.cluster.events import Recorder
+from inference_operator.cluster.lease import Lease
+from inference_operator.cluster.observe import Observer
+from inference_operator.cluster.pods import PodReader
+from inference_operator.controller.metrics import Key, Metrics
+from inference_operator.controller.queue import WorkQueue
+from inference_operator.controller.reconcile import Reconciler
+from inference_operator.controller.report import Reporter
+from inference_operator.controller.work import Resync, Worker
+from inference_operator.errors import OperatorError
+from inference_operator.options import Options
+
+FINISH = 5.0
+"""Seconds that running reconciles get after SIGTERM."""
+
+_log = logging.getLogger("inference_operator")
+
+
+class Operator:
+    """One process: builds everything once, runs it, and takes it down in order."""
+
+    def __init__(self, chosen: Options) -> None:
+        self.options = chosen
+        self.stopping = asyncio.Event()
+        self.registry = CollectorRegistry()
+        self.metrics = Metrics(self.registry)
+        self.queue: WorkQueue[Key] = WorkQueue()
+        self.metrics.watch_queue(lambda: self.queue.depth, lambda: self.queue.oldest)
+        self.leads = False
+        self.resync: Resync | None = None
+
+    async def run(self) -> None:
+        """Raises OperatorError when it cannot go on."""
+        self._listen_for_signals()
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self._serve_http())
+            lease, client = await self._connect(stack)
+            pods = PodReader()
+            stack.push_async_callback(pods.close)
+            if not await self._lead(lease, stack):
+                return
+            await self._work(client, pods, lease)
+
+    async def _connect(self, stack: AsyncExitStack) -> tuple[Lease | None, Client]:
+        """One connection pool; writes are guarded by the lease, but for the lease's own."""
+        free = await Client.connect(self.options.kubeconfig, count=self.metrics.count_request)
+        stack.push_async_callback(free.close)
+        if not self.options.lease:
+            return None, free
+        lease = Lease(
+            client=free,
+            namespace=self.options.lease_namespace,
+            name=self.options.lease,
+            identity=f"{socket.gethostname()}_{uuid4().hex[:8]}",
+        )
+        return lease, Client(api=free.api, count=self.metrics.count_request, guard=lease.check)
+
+    async def _lead(self, lease: Lease | None, stack: AsyncExitStack) -> bool:
+        """Wait until we may work; False when told to stop before."""
+        if lease is not None:
+            acquiring = asyncio.create_task(lease.acquire())
+            await self._first_of(acquiring, asyncio.create_task(self.stopping.wait()))
+            if self.stopping.is_set():
+                return False
+            stack.push_async_callback(lease.release)
+        self.leads = True
+        self.metrics.leader.set(1)
+        return True
+
+    async def _work(self, client: Client, pods: PodReader, lease: Lease | None) -> None:
+        self.resync = Resync(
+            client=client,
+            queue=self.queue,
+            metrics=self.metrics,
+            namespaces=self.options.namespaces,
+            every=self.options.resync_seconds,
+        )
+        worker = Worker(
+            queue=self.queue, reconcile=self._reconciler(client, pods).reconcile, metrics=self.metrics
+        )
+        workers = [asyncio.create_task(worker.run()) for _ in range(self.options.workers)]
+        others = [asyncio.create_task(self.resync.run()), asyncio.create_task(self.stopping.wait())]
+        if lease is not None:
+            others.append(asyncio.create_task(lease.hold()))
+        stop_kopf = asyncio.Event()
+        events = asyncio.create_task(self._watch(stop_kopf))
+        try:
+            await self._first_of(events, *others, *workers, cancel=False)
+        finally:
+            self.queue.stop()
+            await _end(*others)
+            await asyncio.wait(workers, timeout=FINISH)
+            await _end(*workers)
+            stop_kopf.set()
+            await asyncio.wait([events], timeout=FINISH)
+            await _end(events)
+
+    def _reconciler(self, client: Client, pods: PodReader) -> Reconciler:
+        return Reconciler(
+            observer=Observer(client=client, pods=pods, default_image=self.options.default_image),
+            executor=Executor(client=client),
+            reporter=Reporter(client=client),
+            recorder=Recorder(client=client),
+            metrics=self.metrics,
+        )
+
+    async def _watch(self, stop: asyncio.Event) -> None:
+        """kopf, which turns events into keys. It ends when told to, or with an error."""
+        started = asyncio.Event()
+        clusterwide = not self.options.namespaces
+        running = asyncio.create_task(
+            kopf.operator(
+                registry=handlers.make_registry(self.queue),
+                settings=handlers.make_settings(clusterwide=clusterwide),
+                clusterwide=clusterwide,
+                namespaces=self.options.namespaces,
+                standalone=True,
+                stop_flag=stop,
+                ready_flag=started,
+            )
+        )
+        try:
+            await self._first_of(running, asyncio.create_task(started.wait()), cancel=False)
+            self._listen_for_signals()  # kopf has put its own listener in place
+            await running
+        finally:
+            await _end(running)
+
+    def _listen_for_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stopping.set)
+
+    async def _first_of(self, *tasks: asyncio.Task[object], cancel: bool = True) -> None:
+        """Wait for the first to end, and raise what it raised."""
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            if cancel:
+                await _end(*(task for task in tasks if not task.done()))
+        for task in done:
+            task.result()
+
+    @asynccontextmanager
+    async def _serve_http(self) -> AsyncIterator[None]:
+        app = web.Application()
+        app.add_routes([web.get("/healthz", self._health), web.get("/metrics", self._metrics)])
+        runner = web.AppRunner(app, access_log=None)
+        await runner.setup()
+        try:
+            site = web.TCPSite(runner, port=self.options.http_port, shutdown_timeout=1)
+            await site.start()
+            _log.info("http listens on port %d", runner.addresses[0][1])
+            yield
+        finally:
+            await runner.cleanup()
+
+    async def _health(self, _request: web.Request) -> web.Response:
+        """200 while the work goes on: a loop that turns but never resyncs is not healthy."""
+        age = self.resync.age() if self.resync else None
+        limit = 2 * self.options.resync_seconds + 60
+        late = (age is not None and age > limit) or self.queue.oldest > limit
+        said = {
+            "leads": self.leads,
+            "last_resync_seconds_ago": age,
+            "queue_oldest_seconds": self.queue.oldest,
+        }
+        return web.json_response(said, status=503 if late else 200)
+
+    async def _metrics(self, _request: web.Request) -> web.Response:
+        return web.Response(
+            body=generate_latest(self.registry), headers={"Content-Type": CONTENT_TYPE_LATEST}
+        )
+
+
+async def _end(*tasks: asyncio.Task[object]) -> None:
+    """Cancel and wait. What a task raised was raised already, or comes too late to matter; it is logged."""
+    for task in tasks:
+        task.cancel()
+    for outcome in await asyncio.gather(*tasks, return_exceptions=True):
+        if isinstance(outcome, Exception):
+            _log.debug("while stopping: %s: %s", type(outcome).__name__, outcome)
+
+
+async def _run(chosen: Options) -> None:
+    await Operator(chosen).run()
+
+
+def main() -> int:
+    chosen = options.parse(sys.argv[1:], os.environ)
+    logging.basicConfig(
+        level=chosen.log_level.upper(), format="%(asctime)s %(levelname)-7s %(name)s: %(message)s"
+    )
+    if chosen.kubeconfig:
+        os.environ["KUBECONFIG"] = chosen.kubeconfig  # kopf reads it there
+    try:
+        asyncio.run(_run(chosen))
+    except OperatorError as error:
+        _log.error("%s", error)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,234 @@
+"""The official client behind five verbs: raw objects in and out, a timeout on every call, errors of our own tree."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any, Self
+
+import aiohttp
+from kubernetes.aio import client, config
+from kubernetes.aio.client.exceptions import ApiException
+from kubernetes.aio.dynamic import DynamicClient
+
+from inference_operator import names
+from inference_operator.cluster.kinds import Kind
+from inference_operator.errors import ClusterError, Refused, StaleObservation
+
+Object = dict[str, Any]
+
+JSON_PATCH = "application/json-patch+json"
+MERGE_PATCH = "application/merge-patch+json"
+APPLY_PATCH = "application/apply-patch+yaml"
+
+TIMEOUT = aiohttp.ClientTimeout(total=15, connect=5)
+PAGE = 500
+"""Objects of one LIST answer."""
+
+
+def _count_nothing(verb: str, code: str) -> None:
+    """For a client that nobody measures."""
+
+
+def _allow() -> None:
+    """For a client whose writes need no lease."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Client:
+    """One connection pool to one API server.
+
+    Every method raises ClusterError when the server cannot be asked, Refused when it says no for good, and
+    StaleObservation when a write was decided on something that is no longer so.
+    """
+
+    api: client.ApiClient
+    count: Callable[[str, str], None] = _count_nothing
+    """Called with the verb and the HTTP status (or `error`) of every request."""
+    guard: Callable[[], None] = _allow
+    """Called before every write; raises when this process may not write any more."""
+    _dynamic: DynamicClient = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_dynamic", DynamicClient(self.api))
+
+    @classmethod
+    async def connect(cls, kubeconfig: str = "", **options: Any) -> Self:
+        """By `kubeconfig`, else $KUBECONFIG, else the pod's service account, else ~/.kube/config."""
+        settings = client.Configuration()
+        if kubeconfig or os.environ.get("KUBECONFIG") or not os.environ.get("KUBERNETES_SERVICE_HOST"):
+            await _load_kubeconfig(kubeconfig, settings)
+        else:
+            config.load_incluster_config(client_configuration=settings)
+        return cls(api=client.ApiClient(configuration=settings), **options)
+
+    async def close(self) -> None:
+        await self.api.close()
+
+    async def get(self, kind: Kind, namespace: str, name: str) -> Object | None:
+        """The object, or None where there is none."""
+        try:
+            return await self._send("get", "GET", kind.path(namespace, name))
+        except _NotFound:
+            return None
+
+    async def list(self, kind: Kind, namespace: str = "", *, labels: str = "") -> list[Object]:
+        """All that match, live from the store; without a namespace, of all namespaces."""
+        found: list[Object] = []
+        page = ""
+        while True:
+            query = {"limit": str(PAGE), "labelSelector": labels, "continue": page}
+            answer = await self._send("list", "GET", kind.path(namespace), query=query)
+            found.extend(answer["items"])
+            page = answer["metadata"].get("continue") or ""
+            if not page:
+                return found
+
+    async def create(self, kind: Kind, namespace: str, body: Object) -> Object:
+        return await self._write("create", "POST", kind.path(namespace), body, manager=names.MANAGER)
+
+    async def replace(self, kind: Kind, namespace: str, body: Object) -> Object:
+        """PUT; the body's resourceVersion must still be the newest."""
+        path = kind.path(namespace, body["metadata"]["name"])
+        return await self._write("update", "PUT", path, body, manager=names.MANAGER)
+
+    async def apply(self, kind: Kind, namespace: str, body: Object, *, force: bool) -> Object:
+        """Server-side apply; without `force`, a field that somebody else owns is a StaleObservation."""
+        path = kind.path(namespace, body["metadata"]["name"])
+        query = {"force": str(force).lower()}
+        return await self._write(
+            "apply", "PATCH", path, body, manager=names.MANAGER, content_type=APPLY_PATCH, query=query
+        )
+
+    async def merge(self, kind: Kind, namespace: str, name: str, body: Object) -> Object:
+        """Merge patch; metadata.uid and metadata.resourceVersion in it are preconditions."""
+        return await self._write(
+            "patch",
+            "PATCH",
+            kind.path(namespace, name),
+            body,
+            manager=names.MANAGER,
+            content_type=MERGE_PATCH,
+        )
+
+    async def patch(
+        self,
+        kind: Kind,
+        namespace: str,
+        name: str,
+        steps: Sequence[Object],
+        *,
+        manager: str = names.MANAGER,
+        subresource: str = "",
+    ) -> Object:
+        """JSON patch; a `test` in it that fails is a StaleObservation."""
+        path = kind.path(namespace, name, subresource)
+        return await self._write(
+            "patch", "PATCH", path, list(steps), manager=manager, content_type=JSON_PATCH, tested=True
+        )
+
+    async def delete(self, kind: Kind, namespace: str, name: str, *, uid: str) -> None:
+        """Delete the object with this uid and, in the background, what it owns. Gone already is no error."""
+        body = {"preconditions": {"uid": uid}, "propagationPolicy": "Background"}
+        self.guard()
+        try:
+            await self._send("delete", "DELETE", kind.path(namespace, name), body=body)
+        except _NotFound:
+            return
+
+    async def _write(
+        self,
+        verb: str,
+        method: str,
+        path: str,
+        body: object,
+        *,
+        manager: str,
+        content_type: str = "application/json",
+        query: Mapping[str, str] | None = None,
+        tested: bool = False,
+    ) -> Object:
+        """`tested`: the body carries preconditions that fail as 422."""
+        self.guard()
+        asked = {"fieldManager": manager, "fieldValidation": "Strict", **(query or {})}
+        try:
+            return await self._send(verb, method, path, body=body, content_type=content_type, query=asked)
+        except _NotFound as error:
+            raise StaleObservation(str(error)) from error
+        except Refused as error:
+            if tested and error.status == HTTPStatus.UNPROCESSABLE_ENTITY:
+                raise StaleObservation(str(error)) from error
+            raise
+
+    async def _send(
+        self,
+        verb: str,
+        method: str,
+        path: str,
+        *,
+        body: object = None,
+        content_type: str = "application/json",
+        query: Mapping[str, str] | None = None,
+    ) -> Object:
+        call = self._dynamic.request(
+            method,
+            path,
+            body=body,
+            serialize=False,
+            content_type=content_type,
+            query_params=[(key, value) for key, value in (query or {}).items() if value],
+            _request_timeout=TIMEOUT,
+        )
+        return await self._translated(verb, f"{verb} {path}", call)
+
+    async def _translated(self, verb: str, what: str, call: Awaitable[aiohttp.ClientResponse]) -> Object:
+        try:
+            answer: Object = await (await call).json()
+        except ApiException as error:
+            self.count(verb, str(error.status))
+            raise _translate(error, what) from error
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            self.count(verb, "error")
+            raise ClusterError(f"{what}: {type(error).__name__}: {error}") from error
+        self.count(verb, "200")
+        return answer
+
+
+class _NotFound(ClusterError):
+    """There is no such object; never leaves this module."""
+
+
+async def _load_kubeconfig(kubeconfig: str, settings: client.Configuration) -> None:
+    path = kubeconfig or os.environ.get("KUBECONFIG") or str(Path.home() / ".kube/config")
+    try:
+        await config.load_kube_config(config_file=path, client_configuration=settings)
+    except config.ConfigException as error:
+        raise ClusterError(f"kubeconfig {path}: {error}") from error
+
+
+def _translate(error: ApiException, what: str) -> ClusterError:
+    message = f"{what}: {error.status} {_message(error)}"
+    match error.status:
+        case HTTPStatus.NOT_FOUND:
+            return _NotFound(message)
+        case HTTPStatus.CONFLICT:
+            return StaleObservation(message)
+        case HTTPStatus.TOO_MANY_REQUESTS | HTTPStatus.UNAUTHORIZED | HTTPStatus.REQUEST_TIMEOUT:
+            return ClusterError(message)
+        case int(status) if HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR:
+            return Refused(message, status=status)
+        case _:
+            return ClusterError(message)
+
+
+def _message(error: ApiException) -> str:
+    """What the API server says in its Status object, else the bare reason."""
+    try:
+        said = json.loads(error.body or "")
+    except ValueError:
+        return str(error.reason)
+    return str(said.get("message") or error.reason) if isinstance(said, dict) else str(error.reason)

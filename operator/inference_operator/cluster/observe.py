@@ -1,0 +1,107 @@
+"""Live reads of everything that a plan for one model needs, into one `Observed`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from inference_operator import names, spec
+from inference_operator.cluster import convert, kinds
+from inference_operator.cluster.client import Client, Object
+from inference_operator.cluster.pods import PodReader
+from inference_operator.errors import InvalidSpec
+from inference_operator.observed import Child, Fleet, Model, Observed, Pod, names_to_look_up
+
+_CHILD_KINDS = (kinds.SERVICE, kinds.CONFIG_MAP, kinds.DISRUPTION_BUDGET)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observer:
+    client: Client
+    pods: PodReader
+    default_image: str = ""
+    clock: Callable[[], datetime] = _now
+
+    async def observe(self, namespace: str, name: str) -> Observed | None:
+        """What is so now, or None where the model does not exist. Raises ClusterError."""
+        content = await self.client.get(kinds.MODEL, namespace, name)
+        if content is None:
+            return None
+        model = convert.read_model(content)
+        deployments, pods, slices, *listed = await self._list(model)
+        ours = [found for found in deployments if convert.is_controlled_by(found, model.uid)]
+        fleets = _fleets(ours, await self._read_pods(pods))
+        children = [
+            convert.read_child(kind.name, found, model.uid)
+            for kind, some in zip(_CHILD_KINDS, listed, strict=True)
+            for found in some
+        ]
+        children += [convert.read_child("Deployment", d, model.uid) for d in deployments if d not in ours]
+        children += await self._look_up(model, fleets, children)
+        return Observed(
+            now=self.clock(),
+            model=model,
+            fleets=fleets,
+            children=tuple(children),
+            endpoints=convert.read_endpoints(slices),
+            default_image=self.default_image,
+        )
+
+    async def _list(self, model: Model) -> list[list[Object]]:
+        """Deployments, pods, EndpointSlices, and then the kinds of children."""
+        services = (names.active_service(model.name), names.preview_service(model.name))
+        by_model = f"{names.LABEL_MODEL}={model.name}"
+        by_service = f"kubernetes.io/service-name in ({','.join(services)})"
+        wanted = [(kinds.DEPLOYMENT, by_model), (kinds.POD, by_model), (kinds.ENDPOINT_SLICE, by_service)]
+        wanted += [(kind, by_model) for kind in _CHILD_KINDS]
+        return await asyncio.gather(
+            *(self.client.list(kind, model.namespace, labels=labels) for kind, labels in wanted)
+        )
+
+    async def _read_pods(self, pods: list[Object]) -> list[tuple[str, Pod]]:
+        """Each pod with the fleet that it belongs to."""
+        reports = await asyncio.gather(*(self.pods.read(pod) for pod in pods))
+        return [
+            (convert.fleet_of(pod), convert.read_pod(pod, report))
+            for pod, report in zip(pods, reports, strict=True)
+        ]
+
+    async def _look_up(self, model: Model, fleets: Iterable[Fleet], known: list[Child]) -> list[Child]:
+        """What stands, without our label, under a name that a plan could write."""
+        seen = {(child.kind, child.name) for child in known} | {
+            ("Deployment", fleet.name) for fleet in fleets
+        }
+        fleet_names = tuple(fleet.name for fleet in fleets)
+        wanted = [
+            place
+            for place in names_to_look_up(model.name, _revision(model), fleet_names)
+            if place not in seen
+        ]
+        found = await asyncio.gather(
+            *(self.client.get(kinds.BY_NAME[kind], model.namespace, name) for kind, name in wanted)
+        )
+        return [
+            convert.read_child(kind, content, model.uid)
+            for (kind, _), content in zip(wanted, found, strict=True)
+            if content is not None
+        ]
+
+
+def _fleets(deployments: Iterable[Object], pods: list[tuple[str, Pod]]) -> tuple[Fleet, ...]:
+    return tuple(
+        convert.read_fleet(found, (pod for fleet, pod in pods if fleet == found["metadata"]["name"]))
+        for found in deployments
+    )
+
+
+def _revision(model: Model) -> str | None:
+    try:
+        return spec.revision(spec.parse(model.spec))
+    except InvalidSpec:
+        return None

@@ -1,0 +1,1 @@
+"""The loop: keys in, observe → plan → apply → report, and when to look again."""

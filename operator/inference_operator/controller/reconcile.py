@@ -1,0 +1,67 @@
+"""One run for one model: observe → plan → apply → report."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from inference_operator.actions import Event, Plan
+from inference_operator.cluster.apply import Executor
+from inference_operator.cluster.events import Recorder
+from inference_operator.cluster.observe import Observer
+from inference_operator.controller.metrics import Key, Metrics
+from inference_operator.controller.report import Reporter
+from inference_operator.errors import Refused
+from inference_operator.observed import Model, Observed
+from inference_operator.plan import plan
+from inference_operator.reasons import Reason
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reconciler:
+    """Remembers nothing between runs."""
+
+    observer: Observer
+    executor: Executor
+    reporter: Reporter
+    recorder: Recorder
+    metrics: Metrics
+    decide: Callable[[Observed], Plan] = plan
+
+    async def reconcile(self, key: Key) -> float | None:
+        """Do one round; in how many seconds to look again though nothing has happened, None for never."""
+        began = time.perf_counter()
+        try:
+            return await self._reconcile(key)
+        finally:
+            self.metrics.seconds.observe(time.perf_counter() - began)
+
+    async def _reconcile(self, key: Key) -> float | None:
+        observed = await self.observer.observe(*key)
+        if observed is None:
+            self.metrics.forget(key)
+            return None
+        planned = self.decide(observed)
+        await self._perform(observed.model, planned)
+        if planned.step:
+            _log.info("%s/%s: %s", *key, planned.step)
+            self.metrics.count_step(key, planned.step)
+        for event in planned.events:
+            await self.recorder.record(observed.model, event)
+        await self.reporter.report(observed.model, planned.status)
+        self.metrics.show(key, planned.status or {})
+        return planned.recheck_after
+
+    async def _perform(self, model: Model, planned: Plan) -> None:
+        """All actions in order; the first that fails ends the run, and a refusal is told to the user."""
+        try:
+            for action in planned.actions:
+                await self.executor.perform(model.namespace, action)
+        except Refused as error:
+            told = Event(type="Warning", reason=Reason.REFUSED, message=str(error))
+            await self.recorder.record(model, told)
+            raise

@@ -1,0 +1,80 @@
+"""The command line. Every option has an environment variable: --default-image is OPERATOR_DEFAULT_IMAGE. Pure."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+_LEVELS = ("debug", "info", "warning", "error")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Options:
+    namespaces: tuple[str, ...] = ()
+    """Which to serve; empty: all."""
+    default_image: str = ""
+    """Server image of models that name none; empty: such a model is invalid."""
+    http_port: int = 8080
+    """For /healthz and /metrics; 0 picks a free one."""
+    lease: str = ""
+    """Name of the Lease that the leader holds; empty: no election, for a single process."""
+    lease_namespace: str = ""
+    kubeconfig: str = ""
+    """Empty: $KUBECONFIG, else the pod's service account, else ~/.kube/config."""
+    workers: int = 4
+    """Models that are worked on at once."""
+    resync_seconds: float = 300.0
+    log_level: str = "info"
+
+
+def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Options:
+    """Exits with a message when an option makes no sense."""
+    parser = _parser(environment)
+    given = parser.parse_args(arguments)
+    namespaces = given.namespace or environment.get("OPERATOR_NAMESPACE", "").replace(",", " ").split()
+    if bool(given.lease) != bool(given.lease_namespace):
+        parser.error("--lease and --lease-namespace belong together")
+    if given.workers < 1 or given.resync_seconds <= 0:
+        parser.error("--workers and --resync-seconds must be above zero")
+    if not 0 <= given.http_port <= 65535:
+        parser.error("--http-port must be from 0 to 65535")
+    return Options(
+        namespaces=tuple(dict.fromkeys(namespaces)),
+        default_image=given.default_image,
+        http_port=given.http_port,
+        lease=given.lease,
+        lease_namespace=given.lease_namespace,
+        kubeconfig=given.kubeconfig,
+        workers=given.workers,
+        resync_seconds=given.resync_seconds,
+        log_level=given.log_level,
+    )
+
+
+def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m inference_operator", description="Serves InferenceModels."
+    )
+    run = parser.add_subparsers(dest="command", required=True).add_parser("run", help="run the operator")
+
+    def add(flag: str, default: object, text: str, **more: object) -> None:
+        variable = "OPERATOR_" + flag.removeprefix("--").replace("-", "_").upper()
+        known = environment.get(variable) or default
+        run.add_argument(flag, default=known, help=f"{text} [${variable}]", **more)  # type: ignore[arg-type]
+
+    run.add_argument(
+        "--namespace",
+        action="append",
+        metavar="NS",
+        help="serve only this namespace; may be repeated [$OPERATOR_NAMESPACE, comma-separated]",
+    )
+    add("--default-image", "", "server image of models that name none", metavar="IMAGE")
+    add("--http-port", 8080, "port of /healthz and /metrics", type=int)
+    add("--lease", "", "name of the Lease for leader election", metavar="NAME")
+    add("--lease-namespace", "", "namespace of that Lease", metavar="NS")
+    add("--kubeconfig", "", "for a run outside the cluster", metavar="FILE")
+    add("--workers", 4, "models that are worked on at once", type=int)
+    add("--resync-seconds", 300.0, "how often every model is looked at anyway", type=float)
+    add("--log-level", "info", "how much to log", choices=_LEVELS)
+    return parser
