@@ -16,7 +16,8 @@ def has_type(schema, *types):
 
 
 def test_every_field_is_described():
-    assert [path for path, schema in SCHEMA.items() if not schema.get("description", "").endswith(".")] == []
+    undescribed = {path for path, schema in SCHEMA.items() if not schema.get("description", "").endswith(".")}
+    assert undescribed == {"metadata"}  # the API server refuses a description there
 
 
 def test_every_text_has_a_longest_length():
