@@ -64,6 +64,10 @@ class Background:
         record = json.loads(self.pid_file.read_text())
         return int(record["pid"]) if record["started"] == started_at(record["pid"]) else None
 
+    def recorded_url(self) -> str:
+        """Where the running process answers, which an earlier start may have chosen otherwise."""
+        return str(self._record()["url"])
+
     def start(self) -> bool:
         """Have it running with this very command. False when it already was."""
         if self.pid() is not None:
@@ -80,7 +84,12 @@ class Background:
                 stderr=log,
                 start_new_session=True,
             )
-        record = {"pid": process.pid, "started": started_at(process.pid), "command": list(self.command)}
+        record = {
+            "pid": process.pid,
+            "started": started_at(process.pid),
+            "command": list(self.command),
+            "url": self.url,
+        }
         self.pid_file.write_text(json.dumps(record))
         self._await_answer(process)
         return True

@@ -57,8 +57,9 @@ def status(address: str, port: int) -> int:
     if pid is None:
         print("hub is not running")
         return 1
-    print(f"hub runs as process {pid} at http://{address}:{port}, log {hub.log}")
-    with urllib.request.urlopen(hub.url, timeout=5) as answer:  # noqa: S310  # our own http:// address
+    url = hub.recorded_url()
+    print(f"hub runs as process {pid} at {url.removesuffix('/_stats')}, log {hub.log}")
+    with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310  # our own http:// address
         files: dict[str, dict[str, int]] = json.load(answer)["files"]
     for name, count in sorted(files.items()):
         print(f"  {count['gets']:>4} downloads {count['heads']:>4} heads  {name}")

@@ -53,9 +53,18 @@ def build(name: str) -> Pushed:
 def have_dependencies(engine: Engine, image: Image, base: str, tag: str) -> str:
     name = f"localhost/{image.repository}-dependencies:{tag}"
     if not engine.has(name):
+        forget(engine, image)
         print(f"{image.name}: installing its dependencies into a layer of their own", flush=True)
         engine.build(Build(image.dockerfile, name, {"BASE_IMAGE": base}, stage="dependencies"))
     return name
+
+
+def forget(engine: Engine, image: Image) -> None:
+    """Remove this image's older builds: the server's dependencies take 5 GB each time they change."""
+    ours = f"localhost/{image.repository}-dependencies:", f"{registry.ADDRESS}/{image.repository}:"
+    for name in engine.list():
+        if name.startswith(ours):
+            engine.remove(name)
 
 
 def push_code(engine: Engine, image: Image, tag: str, arguments: dict[str, str]) -> None:

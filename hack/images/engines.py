@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -39,6 +40,8 @@ class Engine(Protocol):
     def build(self, build: Build) -> None: ...
     def load_rootfs(self, archive: Path, tag: str) -> None: ...
     def push(self, tag: str) -> None: ...
+    def list(self) -> list[str]: ...
+    def remove(self, tag: str) -> None: ...
 
 
 class Docker:
@@ -49,13 +52,20 @@ class Docker:
         return succeeds(["docker", "pull", "--quiet", tag])
 
     def build(self, build: Build) -> None:
-        run(["docker", "build", "--network", "host", *build_options(build), str(ROOT)])
+        buildkit = {"DOCKER_BUILDKIT": "1"}  # knows build secrets; engines before 23 do not use it unasked
+        run(["docker", "build", "--network", "host", *build_options(build), str(ROOT)], buildkit)
 
     def load_rootfs(self, archive: Path, tag: str) -> None:
         run(["docker", "import", str(archive), tag])
 
     def push(self, tag: str) -> None:
         run(["docker", "push", "--quiet", tag])
+
+    def list(self) -> list[str]:
+        return run(["docker", "images", "--format", "{{.Repository}}:{{.Tag}}"]).split()
+
+    def remove(self, tag: str) -> None:
+        run(["docker", "rmi", "--force", tag])
 
 
 class Buildah:
@@ -83,6 +93,12 @@ class Buildah:
         packing = ["--compression-format", "zstd", "--compression-level", "1"]
         run([*self._command, "push", "--tls-verify=false", "--quiet", *packing, tag, f"docker://{tag}"])
 
+    def list(self) -> list[str]:
+        return run([*self._command, "images", "--format", "{{.Name}}:{{.Tag}}"]).split()
+
+    def remove(self, tag: str) -> None:
+        run([*self._command, "rmi", "--force", tag])
+
 
 def find_engine() -> Engine:
     """Raises PackagesMissing where neither can be had."""
@@ -107,11 +123,18 @@ def succeeds(command: Sequence[str]) -> bool:
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
-def run(command: Sequence[str]) -> None:
-    """Run it and show what it prints only when it fails."""
+def run(command: Sequence[str], environment: Mapping[str, str] | None = None) -> str:
+    """What it printed. A failure shows that."""
     result = subprocess.run(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", check=False
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        env={**os.environ, **(environment or {})},
+        check=False,
     )
     if result.returncode != 0:
         print(result.stdout, file=sys.stderr)
         raise BuildFailed(f"{' '.join(command)} ended with code {result.returncode}")
+    return result.stdout
