@@ -73,12 +73,18 @@ def summarise_version(streams: Sequence[Stream], version: str) -> dict[str, Any]
 
 
 def draw_table(summary: dict[str, Any]) -> str:
-    numbers = "ttft_median", "ttft_p95", "tokens_per_second", "longest_gap"
-    lines = ["".join(f"{name:>18}" for name in ("version", "opened", *VERDICTS, *numbers))]
+    """A row per version; times in seconds."""
+    speeds = {
+        "ttft p50": "ttft_median",
+        "ttft p95": "ttft_p95",
+        "tokens/s": "tokens_per_second",
+        "gap": "longest_gap",
+    }
+    lines = [f"{'version':<16}" + "".join(f"{name:>9}" for name in ("opened", *VERDICTS, *speeds))]
     for version, row in summary["versions"].items():
-        counts = [f"{row[name]:>18}" for name in ("opened", *VERDICTS)]
-        speeds = [f"{'-' if row[name] is None else format(row[name], '.3f'):>18}" for name in numbers]
-        lines.append(f"{version:>18}" + "".join(counts + speeds))
+        counts = [f"{row[name]:>9}" for name in ("opened", *VERDICTS)]
+        figures = [f"{'-' if row[key] is None else format(row[key], '.3f'):>9}" for key in speeds.values()]
+        lines.append(f"{version:<16}" + "".join(counts + figures))
     return "\n".join(lines)
 
 
