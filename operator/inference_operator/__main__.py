@@ -212,6 +212,7 @@ def main() -> int:
     logging.basicConfig(
         level=chosen.log_level.upper(), format="%(asctime)s %(levelname)-7s %(name)s: %(message)s"
     )
+    logging.getLogger("kopf.objects").setLevel(logging.WARNING)  # else two lines for each event
     if chosen.kubeconfig:
         os.environ["KUBECONFIG"] = chosen.kubeconfig  # kopf reads it there
     try:

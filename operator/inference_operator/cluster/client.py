@@ -83,7 +83,10 @@ class Client:
         while True:
             query = {"limit": str(PAGE), "labelSelector": labels, "continue": page}
             answer = await self._send("list", "GET", kind.path(namespace), query=query)
-            found.extend(answer["items"])
+            # The items of a list do not say what they are.
+            found.extend(
+                {"apiVersion": kind.api_version, "kind": kind.name, **item} for item in answer["items"]
+            )
             page = answer["metadata"].get("continue") or ""
             if not page:
                 return found
@@ -128,7 +131,7 @@ class Client:
         """JSON patch; a `test` in it that fails is a StaleObservation."""
         path = kind.path(namespace, name, subresource)
         return await self._write(
-            "patch", "PATCH", path, list(steps), manager=manager, content_type=JSON_PATCH, tested=True
+            "patch", "PATCH", path, list(steps), manager=manager, content_type=JSON_PATCH
         )
 
     async def delete(self, kind: Kind, namespace: str, name: str, *, uid: str) -> None:
@@ -150,19 +153,15 @@ class Client:
         manager: str,
         content_type: str = "application/json",
         query: Mapping[str, str] | None = None,
-        tested: bool = False,
     ) -> Object:
-        """`tested`: the body carries preconditions that fail as 422."""
         self.guard()
         asked = {"fieldManager": manager, "fieldValidation": "Strict", **(query or {})}
         try:
             return await self._send(verb, method, path, body=body, content_type=content_type, query=asked)
         except _NotFound as error:
+            if method == "POST":  # what is not there is the namespace
+                raise ClusterError(str(error)) from error
             raise StaleObservation(str(error)) from error
-        except Refused as error:
-            if tested and error.status == HTTPStatus.UNPROCESSABLE_ENTITY:
-                raise StaleObservation(str(error)) from error
-            raise
 
     async def _send(
         self,
@@ -211,11 +210,14 @@ async def _load_kubeconfig(kubeconfig: str, settings: client.Configuration) -> N
 
 
 def _translate(error: ApiException, what: str) -> ClusterError:
-    message = f"{what}: {error.status} {_message(error)}"
+    said = _status(error)
+    message = f"{what}: {error.status} {said.get('message') or error.reason}"
     match error.status:
         case HTTPStatus.NOT_FOUND:
             return _NotFound(message)
         case HTTPStatus.CONFLICT:
+            return StaleObservation(message)
+        case HTTPStatus.UNPROCESSABLE_ENTITY if _failed_a_test(said):
             return StaleObservation(message)
         case HTTPStatus.TOO_MANY_REQUESTS | HTTPStatus.UNAUTHORIZED | HTTPStatus.REQUEST_TIMEOUT:
             return ClusterError(message)
@@ -225,10 +227,16 @@ def _translate(error: ApiException, what: str) -> ClusterError:
             return ClusterError(message)
 
 
-def _message(error: ApiException) -> str:
-    """What the API server says in its Status object, else the bare reason."""
+def _status(error: ApiException) -> Object:
+    """The Status object that the API server answers with; empty when something in between has answered."""
     try:
         said = json.loads(error.body or "")
     except ValueError:
-        return str(error.reason)
-    return str(said.get("message") or error.reason) if isinstance(said, dict) else str(error.reason)
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
+def _failed_a_test(said: Object) -> bool:
+    """Whether a 422 tells of a failed `test` (it names no field) or of another uid, and not of an invalid object."""
+    causes = (said.get("details") or {}).get("causes") or ()
+    return all(cause.get("field") == "metadata.uid" for cause in causes)
