@@ -112,6 +112,7 @@ class Crowd:
                 task.cancel()
         self._interrupted = True
         self.stop()
+        print_event("stopping", running=sum(not task.done() for task in self._tasks))
 
     async def run(self) -> list[Stream]:
         connector = aiohttp.TCPConnector(limit=0, force_close=not self._keep_alive)
