@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any
 
 import aiohttp
@@ -46,8 +47,11 @@ class PodReader:
 
     async def _ask(self, url: str) -> PodReport:
         async with self.session.get(url, allow_redirects=False) as response:
-            response.raise_for_status()
+            if response.status != HTTPStatus.OK:
+                raise aiohttp.ClientPayloadError(f"HTTP {response.status}")
             body = await response.content.read(LARGEST)
+            while len(body) < LARGEST and (more := await response.content.read(LARGEST)):
+                body += more
         return msgspec.json.decode(body, type=PodReport)
 
 
