@@ -175,10 +175,8 @@ VERSIONS = (
     ),
     Panel(
         "Rollout steps",
-        "Steps that the operator took in the last five minutes.",
-        {
-            "{{model}} {{step}}": f"sum by (model, step) (increase(inference_operator_rollout_steps_total{MATCH}[5m]))"
-        },
+        "Steps that the operator has taken since it started.",
+        {"{{model}} {{step}}": gauge("inference_operator_rollout_steps_total", "model, step")},
     ),
     Panel(
         "Draining pods",
