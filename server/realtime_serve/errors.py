@@ -28,6 +28,18 @@ class ServeError(Exception):
     """The root of the tree."""
 
 
+class EngineFailed(ServeError):
+    """The engine process did not start, died or stopped making progress. `reason` is one CamelCase word."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class EngineGone(ServeError):
+    """Work was offered to an engine that is not there."""
+
+
 class SettingsInvalid(ServeError):
     """A settings file, flag or environment variable that cannot be used; the message names it."""
 

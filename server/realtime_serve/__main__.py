@@ -1,0 +1,139 @@
+"""`python -m realtime_serve`: joins the parts, and owns the process's beginning and end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+
+from realtime_serve.engine.client import Engine
+from realtime_serve.engine.messages import Load
+from realtime_serve.errors import LoadFailed, SettingsInvalid
+from realtime_serve.generation.draining import Drain
+from realtime_serve.generation.metrics import Metrics
+from realtime_serve.generation.served import ServedModel
+from realtime_serve.generation.serving import Serving
+from realtime_serve.logs import configure_logging
+from realtime_serve.settings.live import LiveSettings
+from realtime_serve.settings.options import TERMINATION_LOG, Options, parse_options
+from realtime_serve.settings.watching import FileWatcher
+from realtime_serve.web.server import HttpServer
+
+log = logging.getLogger("realtime_serve")
+
+TERMINATION_MESSAGE_LENGTH = 4096  # Kubernetes keeps no more
+
+
+def main() -> None:
+    """Serve until a signal; exit 0 after a drain, 1 when the model cannot be served, 2 for a wrong command line."""
+    try:
+        options = parse_options(sys.argv[1:], os.environ)
+    except SettingsInvalid as error:
+        _tell_kubernetes(str(error), Path(TERMINATION_LOG))
+        sys.stderr.write(f"realtime_serve: {error}\n(--help lists every flag)\n")
+        sys.exit(2)
+    configure_logging(options.log_level)
+    sys.exit(asyncio.run(serve(options)))
+
+
+async def serve(options: Options) -> int:
+    """Run one server to its end; return the exit status."""
+    serving = assemble(options)
+    http = HttpServer(serving)
+    try:
+        port = await http.start(options.host, options.port)
+    except OSError as error:
+        return _give_up(f"cannot listen at {options.host}:{options.port}: {error.strerror}", options)
+    log.info(
+        "listening", extra={"fields": {"host": options.host, "port": port, "model": options.served_name}}
+    )
+    failure = ""
+    try:
+        await _run(serving, http, options)
+    except* LoadFailed as failures:
+        failure = str(failures.exceptions[0])
+    finally:
+        await http.stop()
+        await serving.model.stop()
+    if failure:
+        return _give_up(failure, options)
+    log.info("stopped")
+    return 0
+
+
+def assemble(options: Options) -> Serving:
+    """Make the parts and give each what it works with."""
+    settings = LiveSettings(options.model_version)
+    model = ServedModel(
+        name=options.served_name,
+        version=options.model_version,
+        make_engine=lambda: make_engine(options),
+        settings=settings,
+    )
+    return Serving(model=model, settings=settings, drain=Drain(), metrics=Metrics())
+
+
+def make_engine(options: Options) -> Engine:
+    """Return an engine process, not yet started, for the model that the command line names."""
+    load = Load(
+        model=options.model,
+        revision=options.model_revision,
+        dtype=options.dtype,
+        device=options.device,
+        max_model_length=options.max_model_length or 0,
+    )
+    return Engine(command=[sys.executable, "-m", "realtime_serve.engine_process"], load=load)
+
+
+async def _run(serving: Serving, http: HttpServer, options: Options) -> None:
+    """Serve until a signal, then until what runs has ended."""
+    watchers = [(options.settings, serving.settings.load), (options.pod_annotations, serving.drain.obey)]
+    ending = _on_signals(serving.drain)
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(FileWatcher(path, act).run()) for path, act in watchers if path]
+        tasks += [group.create_task(http.run()), group.create_task(serving.model.run())]
+        await ending.wait()
+        log.info(
+            "shutting down", extra={"fields": {"active": serving.active, "seconds": options.drain_timeout}}
+        )
+        await serving.finish(options.drain_timeout)
+        for task in tasks:
+            task.cancel()
+
+
+def _on_signals(drain: Drain) -> asyncio.Event:
+    """The first signal sets the event; the second ends the process at once."""
+    ending = asyncio.Event()
+
+    def end(number: signal.Signals) -> None:
+        if drain.terminating:
+            os._exit(128 + number)  # the engine sees its socket close
+        drain.terminate()
+        ending.set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, end, number)
+    return ending
+
+
+def _give_up(reason: str, options: Options) -> int:
+    log.error("giving up", extra={"fields": {"reason": reason}})
+    _tell_kubernetes(reason, options.termination_log)
+    return 1
+
+
+def _tell_kubernetes(reason: str, path: Path) -> None:
+    """One line where the kubelet looks for the reason of an end. The file is there in a pod only."""
+    if not path.exists():
+        return
+    with contextlib.suppress(OSError):  # the log has it too
+        path.write_text(" ".join(reason.split())[:TERMINATION_MESSAGE_LENGTH], encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

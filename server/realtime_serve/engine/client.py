@@ -1,0 +1,276 @@
+"""The front end's side of one engine process: starts it, gives it work, hands each request its tokens."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import os
+import socket
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from realtime_serve.engine import frames
+from realtime_serve.engine.messages import (
+    Abort,
+    Configure,
+    Failed,
+    FinishReason,
+    FromEngine,
+    Heartbeat,
+    Hold,
+    Load,
+    ModelCard,
+    Progress,
+    Ready,
+    Resume,
+    Sampling,
+    Shutdown,
+    Step,
+    Submit,
+    ToEngine,
+)
+from realtime_serve.errors import EngineFailed, EngineGone
+
+log = logging.getLogger("realtime_serve.engine")
+
+READ_SIZE = 1 << 16
+WEDGED_SECONDS = 60.0
+"""With work in hand and no frame for so long, the engine counts as dead."""
+STOP_SECONDS = 5.0
+
+
+@dataclass
+class EngineStats:
+    """What the engine last said of itself."""
+
+    running: int = 0
+    waiting: int = 0
+    steps: int = 0
+    last_step_seconds: float = 0.0
+    heard: float = field(default_factory=time.monotonic)
+    """When its last frame came, on the monotonic clock."""
+    alive: bool = True
+    message: str = ""
+
+    @property
+    def silent_seconds(self) -> float:
+        return time.monotonic() - self.heard
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """What came since the reader last looked."""
+
+    tokens: list[int]
+    finish: FinishReason | None
+    error: str = ""
+
+
+class TokenStream:
+    """The tokens of one sequence. A reader that lags by more than the buffer holds its own sequence, and no other."""
+
+    def __init__(self, engine: Engine, sequence_id: int, buffer_tokens: int) -> None:
+        self.id = sequence_id
+        self._engine = engine
+        self._buffer_tokens = max(1, buffer_tokens)
+        self._unread: deque[int] = deque()
+        self._finish: FinishReason | None = None
+        self._error = ""
+        self._held = False
+        self._done = False
+        self._news = asyncio.Event()
+
+    def __aiter__(self) -> TokenStream:
+        return self
+
+    async def __anext__(self) -> Tokens:
+        if self._done:
+            raise StopAsyncIteration
+        await self._news.wait()
+        self._news.clear()
+        tokens = Tokens(list(self._unread), self._finish, self._error)
+        self._unread.clear()
+        self._done = self._finish is not None
+        if self._held and not self._done:
+            self._held = False
+            self._engine.tell(Resume(self.id))
+        return tokens
+
+    def abort(self) -> None:
+        """Leave the batch within one step. Idempotent, and right at any time."""
+        if self._finish is None:
+            self._engine.forget(self.id)
+            self._end(FinishReason.ABORT)
+
+    def push(self, token: int, finish: int, error: str) -> None:
+        """For the engine's reader only."""
+        if token >= 0:
+            self._unread.append(token)
+        if finish:
+            self._end(FinishReason(finish), error)
+        elif len(self._unread) >= self._buffer_tokens and not self._held:
+            self._held = True
+            self._engine.tell(Hold(self.id))
+        self._news.set()
+
+    def _end(self, finish: FinishReason, error: str = "") -> None:
+        self._finish, self._error = finish, error
+        self._news.set()
+
+
+class Engine:
+    """One engine process, which serves one version of a model."""
+
+    def __init__(
+        self, *, command: Sequence[str], load: Load, environment: Mapping[str, str] | None = None
+    ) -> None:
+        self.stats = EngineStats()
+        self._command = command
+        self._load = load
+        self._environment = environment
+        self._ids = itertools.count()
+        self._streams: dict[int, TokenStream] = {}
+        self._process: asyncio.subprocess.Process | None = None
+        self._writer: asyncio.StreamWriter | None = None
+        self._ready: asyncio.Future[ModelCard] = asyncio.get_running_loop().create_future()
+        self._failed: asyncio.Future[EngineFailed] = asyncio.get_running_loop().create_future()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> ModelCard:
+        """Spawn it, and wait until it has loaded and generated. Raises EngineFailed."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._process = await asyncio.create_subprocess_exec(
+                *self._command,
+                "--fd",
+                str(theirs.fileno()),
+                pass_fds=[theirs.fileno()],
+                stdin=asyncio.subprocess.DEVNULL,
+                env={**os.environ, **self._environment} if self._environment else None,
+            )
+        reader, self._writer = await asyncio.open_unix_connection(sock=ours)
+        self._tasks = [asyncio.create_task(self._read(reader)), asyncio.create_task(self._watch())]
+        self.tell(self._load)
+        outcomes: list[asyncio.Future[Any]] = [self._ready, self._failed]
+        await asyncio.wait(outcomes, return_when=asyncio.FIRST_COMPLETED)
+        if self._ready.done():
+            return self._ready.result()
+        raise self._failed.result()
+
+    def submit(
+        self,
+        prompt: Sequence[int],
+        *,
+        sampling: Sampling,
+        max_tokens: int,
+        stop_ids: Sequence[int],
+        priority: int = 1,
+        buffer_tokens: int = 1024,
+    ) -> TokenStream:
+        """Give it a sequence. Raises EngineGone."""
+        stream = TokenStream(self, next(self._ids), buffer_tokens)
+        self.tell(Submit(stream.id, list(prompt), max_tokens, sampling, list(stop_ids), priority))
+        self._streams[stream.id] = stream
+        return stream
+
+    async def configure(self, batching: Configure) -> None:
+        """Form batches so from now on. Raises EngineGone."""
+        self.tell(batching)
+
+    async def wait_failed(self) -> EngineFailed:
+        """Return when the process has died or stopped making progress; never after `stop`."""
+        return await asyncio.shield(self._failed)
+
+    async def stop(self) -> None:
+        """End the process. What still streams ends with an error."""
+        process = self._process
+        if process is None:
+            return
+        if self.stats.alive:
+            self.tell(Shutdown())
+        for task in self._tasks:
+            task.cancel()
+        self._end_streams("the engine was stopped")
+        self.stats.alive = False
+        if self._writer is not None:
+            self._writer.close()
+        try:
+            await asyncio.wait_for(process.wait(), STOP_SECONDS)
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+    def tell(self, message: ToEngine) -> None:
+        """Send without waiting: messages are small, and the engine reads between any two steps. Raises EngineGone."""
+        if self._writer is None or not self.stats.alive or self._writer.is_closing():
+            raise EngineGone(f"the engine process is not there: {self.stats.message or 'not started'}")
+        self._writer.write(frames.encode(message))
+
+    def forget(self, sequence_id: int) -> None:
+        """The reader has gone."""
+        if self._streams.pop(sequence_id, None) is not None and self.stats.alive:
+            self.tell(Abort(sequence_id))
+
+    async def _read(self, reader: asyncio.StreamReader) -> None:
+        cut = frames.reader_of_engine()
+        while data := await reader.read(READ_SIZE):
+            self.stats.heard = time.monotonic()
+            for message in cut.feed(data):
+                self._take(message)
+        code = await self._process.wait() if self._process else None
+        self._fail("EngineDied", f"the engine process ended (exit status {code})")
+
+    def _take(self, message: FromEngine) -> None:
+        match message:
+            case Step():
+                self._deliver(message)
+            case Progress(message=text):
+                self.stats.message = text
+            case Ready(card=card):
+                self.stats.message = ""
+                self._ready.set_result(card)
+            case Failed(reason=reason, message=text):
+                self._fail(reason, text)
+            case Heartbeat():
+                pass
+
+    def _deliver(self, step: Step) -> None:
+        stats = self.stats
+        stats.running, stats.waiting = step.running, step.waiting
+        stats.steps, stats.last_step_seconds = stats.steps + 1, step.seconds
+        for sequence_id, token, finish in zip(step.ids, step.tokens, step.finishes, strict=True):
+            stream = self._streams.get(sequence_id)
+            if stream is None:
+                continue  # its reader has gone; the abort is on its way
+            if finish:
+                del self._streams[sequence_id]
+            stream.push(token, finish, step.errors.get(sequence_id, ""))
+
+    async def _watch(self) -> None:
+        """A process that is there and does nothing is as good as dead."""
+        await self._ready
+        while True:
+            await asyncio.sleep(WEDGED_SECONDS / 10)
+            if self._streams and self.stats.silent_seconds > WEDGED_SECONDS:
+                self._fail(
+                    "EngineWedged", f"the engine made no step for {WEDGED_SECONDS:.0f} s with work in hand"
+                )
+                if self._process is not None and self._process.returncode is None:
+                    self._process.kill()
+                return
+
+    def _fail(self, reason: str, message: str) -> None:
+        if self._failed.done():
+            return
+        self.stats.alive, self.stats.message = False, message
+        self._failed.set_result(EngineFailed(reason, message))
+        self._end_streams(message)
+
+    def _end_streams(self, message: str) -> None:
+        streams, self._streams = self._streams, {}
+        for stream in streams.values():
+            stream.push(-1, FinishReason.ERROR, message)

@@ -1,0 +1,132 @@
+"""What front end and engine process say to each other. Pure data; token ids only."""
+
+from __future__ import annotations
+
+import enum
+
+import msgspec
+
+
+class FinishReason(enum.IntEnum):
+    """How a sequence ended; 0 on the wire means that it goes on."""
+
+    STOP = 1
+    LENGTH = 2
+    ABORT = 3
+    ERROR = 4
+
+
+class Sampling(msgspec.Struct, frozen=True):
+    """How the next token is chosen."""
+
+    temperature: float = 1.0
+    """0 is greedy."""
+    top_p: float = 1.0
+    """1 is off."""
+    top_k: int = 0
+    """0 is off."""
+    seed: int | None = None
+    """The same seed gives the same tokens, whatever else is in the batch."""
+
+
+class Load(msgspec.Struct, frozen=True, tag=True):
+    """The first message: what this process is to serve."""
+
+    model: str
+    """A directory, file:///path, hf://ORG/REPO, or ORG/REPO."""
+    revision: str = "main"
+    dtype: str = "auto"
+    device: str = "auto"
+    max_model_length: int = 0
+    """Tokens, prompt and answer together; 0: what the model's configuration says."""
+    kv_fraction: float = 0.4
+    """Share of the memory that is free after loading which the KV cache may take."""
+
+
+class Submit(msgspec.Struct, frozen=True, tag=True):
+    id: int
+    prompt: list[int]
+    max_tokens: int
+    sampling: Sampling
+    stop_ids: list[int]
+    priority: int
+    """0 HIGH, 1 NORMAL, 2 LOW."""
+
+
+class Abort(msgspec.Struct, frozen=True, tag=True):
+    id: int
+
+
+class Hold(msgspec.Struct, frozen=True, tag=True):
+    """The reader lags: keep the sequence's pages and do not schedule it."""
+
+    id: int
+
+
+class Resume(msgspec.Struct, frozen=True, tag=True):
+    id: int
+
+
+class Configure(msgspec.Struct, frozen=True, tag=True):
+    """How batches are formed, from now on."""
+
+    max_batch_size: int = 32
+    max_batch_tokens: int = 4096
+    max_wait_ms: int = 5
+    dynamic: bool = True
+
+
+class Shutdown(msgspec.Struct, frozen=True, tag=True):
+    pass
+
+
+class ModelCard(msgspec.Struct, frozen=True):
+    """What was loaded."""
+
+    directory: str
+    vocab_size: int
+    eos_ids: list[int]
+    max_model_length: int
+    dtype: str
+    device: str
+    kv_tokens: int
+    """Tokens that the KV cache has room for."""
+
+
+class Progress(msgspec.Struct, frozen=True, tag=True):
+    stage: str
+    """loading or warming."""
+    message: str = ""
+
+
+class Ready(msgspec.Struct, frozen=True, tag=True):
+    card: ModelCard
+
+
+class Step(msgspec.Struct, frozen=True, tag=True):
+    """One step's output: column i of `ids`, `tokens` and `finishes` belong together."""
+
+    ids: list[int]
+    tokens: list[int]
+    """-1 where a sequence ended without a token."""
+    finishes: list[int]
+    errors: dict[int, str]
+    """By sequence, where `finishes` says ERROR."""
+    running: int
+    waiting: int
+    seconds: float
+
+
+class Heartbeat(msgspec.Struct, frozen=True, tag=True):
+    """Sent while nothing is to be done."""
+
+
+class Failed(msgspec.Struct, frozen=True, tag=True):
+    """The last message of a process that cannot go on."""
+
+    reason: str
+    message: str
+
+
+ToEngine = Load | Submit | Abort | Hold | Resume | Configure | Shutdown
+FromEngine = Progress | Ready | Step | Heartbeat | Failed

@@ -1,0 +1,152 @@
+"""Who runs in the next step. Pure: time is passed in.
+
+Each step, every running sequence decodes one token; what is left of the token budget goes to prompts, in bounded chunks,
+so that a long prompt never stops the others. Waiting sequences are admitted by class and age while the batch has room and
+the cache has pages. When pages run out, the sequence that counts least gives its own back and is computed again later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from realtime_serve.engine.batch import Batch, Emission, Result, Row
+from realtime_serve.engine.messages import Configure, FinishReason
+from realtime_serve.engine.pages import PageTable
+from realtime_serve.engine.sequence import Sequence
+
+AGE_SECONDS = 2.0
+"""A waiting sequence rises one class after this long; in the highest class the oldest goes first, so none starves."""
+CHUNK_TOKENS = 512
+"""Most prompt tokens in a step that also decodes: bounds what a new prompt adds to the others' next token."""
+BURST_SHARE = 0.2
+"""With `dynamic`, an idle engine waits no longer for company than this share of maxWaitMs after the newest arrival."""
+
+
+class Scheduler:
+    def __init__(self, pages: PageTable, batching: Configure) -> None:
+        self.pages = pages
+        self.batching = batching
+        self.waiting: dict[int, Sequence] = {}
+        self.running: dict[int, Sequence] = {}
+        self._newest = 0.0
+
+    def add(self, sequence: Sequence) -> None:
+        self.waiting[sequence.id] = sequence
+        self._newest = sequence.arrived
+
+    def abort(self, sequence_id: int) -> bool:
+        """Take it out. False when it is not here: it has ended already."""
+        sequence = self.waiting.pop(sequence_id, None) or self.running.pop(sequence_id, None)
+        if sequence is not None:
+            self.pages.give_back(sequence.pages)
+        return sequence is not None
+
+    def hold(self, sequence_id: int, *, held: bool) -> None:
+        sequence = self.running.get(sequence_id) or self.waiting.get(sequence_id)
+        if sequence is not None:
+            sequence.held = held
+
+    def forms_at(self) -> float | None:
+        """When the next batch begins: now or earlier while something runs; None with nothing to do."""
+        if any(not sequence.held for sequence in self.running.values()):
+            return 0.0
+        waiting = [sequence for sequence in self.waiting.values() if not sequence.held]
+        if not waiting or not self._admissible(waiting):
+            return None
+        if len(waiting) >= self.batching.max_batch_size:
+            return 0.0
+        patience = self.batching.max_wait_ms / 1000
+        at = min(sequence.arrived for sequence in waiting) + patience
+        return min(at, self._newest + patience * BURST_SHARE) if self.batching.dynamic else at
+
+    def schedule(self, now: float) -> Batch:
+        """The next step's rows; admits, and preempts where pages lack."""
+        decoding = [s for s in list(self.running.values()) if s.decoding and not s.held]
+        rows = [
+            self._decode_row(s) for s in decoding[: self.batching.max_batch_tokens] if self._make_room(s, now)
+        ]
+        rows = [
+            row for row in rows if row.sequence.id in self.running
+        ]  # a later one may have preempted an earlier one
+        budget = self.batching.max_batch_tokens - len(rows)
+        prompts = self._prompt_rows(min(budget, CHUNK_TOKENS) if rows else budget, now)
+        return Batch(rows + prompts, decoding=len(rows))
+
+    def apply(self, batch: Batch, results: Iterable[Result]) -> list[Emission]:
+        """Book a step that was run: one result for each sampling row, in order."""
+        outcome = iter(results)
+        emissions = []
+        for row in batch.rows:
+            row.sequence.computed = row.end
+            if row.samples:
+                emissions.append(self._book(row.sequence, next(outcome)))
+        return emissions
+
+    def _book(self, sequence: Sequence, result: Result) -> Emission:
+        if result.error:
+            self.abort(sequence.id)
+            return Emission(sequence.id, -1, FinishReason.ERROR, result.error)
+        finish = sequence.append(result.token)
+        if finish is not None:
+            self.abort(sequence.id)
+        return Emission(sequence.id, result.token, finish or 0)
+
+    def _decode_row(self, sequence: Sequence) -> Row:
+        return Row(sequence, sequence.computed, sequence.generated[-1:], samples=True)
+
+    def _prompt_rows(self, budget: int, now: float) -> list[Row]:
+        rows: list[Row] = []
+        candidates = [s for s in self.running.values() if not s.decoding and not s.held]
+        unread = sum(sequence.length - sequence.computed for sequence in candidates)
+        for sequence in (*candidates, *self._admit(budget - unread, now)):
+            count = min(budget, sequence.length - sequence.computed)
+            if count <= 0:
+                break
+            tokens = sequence.tokens_from(sequence.computed, count)
+            rows.append(
+                Row(sequence, sequence.computed, tokens, samples=sequence.computed + count == sequence.length)
+            )
+            budget -= count
+        return rows
+
+    def _admit(self, budget: int, now: float) -> Iterable[Sequence]:
+        """Admits in rank order as long as the budget reaches into the next prompt."""
+        for sequence in sorted(self.waiting.values(), key=lambda s: self.rank(s, now)):
+            if budget <= 0 or len(self.running) >= self.batching.max_batch_size:
+                return
+            if sequence.held:
+                continue
+            pages = self.pages.take(self.pages.needed(sequence.length + 1, 0))
+            if pages is None:
+                return
+            sequence.pages = pages
+            self.running[sequence.id] = self.waiting.pop(sequence.id)
+            budget -= sequence.length
+            yield sequence
+
+    def _admissible(self, waiting: list[Sequence]) -> bool:
+        if len(self.running) >= self.batching.max_batch_size:
+            return False
+        return any(self.pages.needed(s.length + 1, 0) <= self.pages.free for s in waiting)
+
+    def _make_room(self, sequence: Sequence, now: float) -> bool:
+        """Pages for one more token; False when the sequence itself had to step back."""
+        while sequence.id in self.running:
+            missing = self.pages.needed(sequence.length + 1, len(sequence.pages))
+            pages = self.pages.take(missing)
+            if pages is not None:
+                sequence.pages += pages
+                return True
+            self._preempt(max(self.running.values(), key=lambda s: self.rank(s, now)))
+        return False
+
+    def _preempt(self, sequence: Sequence) -> None:
+        """Back to waiting, to be computed again from its tokens; it keeps its place by its arrival."""
+        self.pages.give_back(sequence.pages)
+        sequence.computed = 0
+        self.waiting[sequence.id] = self.running.pop(sequence.id)
+
+    def rank(self, sequence: Sequence, now: float) -> tuple[int, float, int]:
+        """Lower goes first: class, raised by age; then arrival."""
+        raised = int(max(0.0, now - sequence.arrived) / AGE_SECONDS)
+        return max(0, sequence.priority - raised), sequence.arrived, sequence.id

@@ -1,0 +1,73 @@
+"""`python -m realtime_serve.engine_process --fd N`: joins the engine's loop with the model. Started by engine.client.
+
+It outlives nobody: it ends when its socket is closed and when its parent dies. Signals meant for the server as a whole are
+left to the front end, which alone decides when to stop.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import signal
+import socket
+import sys
+
+from realtime_serve.engine.messages import Failed, Load, Progress, Ready
+from realtime_serve.engine.worker import FrontEndGone, Link, StepsFail, Worker
+from realtime_serve.errors import EngineFailed
+from realtime_serve.logs import configure_logging
+
+log = logging.getLogger("realtime_serve.engine")
+
+PR_SET_PDEATHSIG = 1
+
+
+def main() -> int:
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
+    configure_logging("info")
+    link = Link(socket.socket(fileno=int(sys.argv[sys.argv.index("--fd") + 1])))
+    try:
+        serve(link)
+    except FrontEndGone:
+        return 0
+    except EngineFailed as failure:
+        return give_up(link, failure.reason, str(failure))
+    except StepsFail as failure:
+        return give_up(link, "StepsFail", str(failure))
+    except MemoryError as failure:
+        return give_up(link, "OutOfMemory", f"out of memory: {failure}")
+    return 0
+
+
+def serve(link: Link) -> None:
+    """Load, warm up, run: all on this thread, because torch on a second one slows both down for good."""
+    load = link.receive_load()
+    link.send(Progress("loading", f"loading {load.model}"))
+    worker, ready = prepare(load, link)
+    link.send(Progress("warming", "generating the first tokens"))
+    worker.warm_up()
+    link.send(ready)
+    worker.run()
+
+
+def prepare(load: Load, link: Link) -> tuple[Worker, Ready]:
+    # torch is imported here and not above: it takes seconds, in which the front end already hears of progress.
+    from realtime_serve.model.loading import load_runner  # noqa: PLC0415
+
+    runner = load_runner(load, report=lambda message: link.send(Progress("loading", message)))
+    return Worker(runner, link), Ready(runner.card)
+
+
+def give_up(link: Link, reason: str, message: str) -> int:
+    log.error("engine failed", extra={"fields": {"reason": reason, "message": message}})
+    try:
+        link.send(Failed(reason, message))
+    except FrontEndGone:
+        return 1
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

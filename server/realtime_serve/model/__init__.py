@@ -1,0 +1,1 @@
+"""Weights, attention, KV memory and sampling over transformers' forward: the only room that knows torch."""

@@ -1,0 +1,49 @@
+"""The engine's runner over a transformers model: one forward for all rows of a step, then sampling."""
+
+from __future__ import annotations
+
+import torch
+
+from realtime_serve.engine.batch import Batch, Result
+from realtime_serve.engine.messages import ModelCard
+from realtime_serve.model.attention import SlotAttention, StepPlan
+from realtime_serve.model.kv import KVCache
+from realtime_serve.model.sampler import sample
+
+
+class TransformersRunner:
+    def __init__(
+        self, *, model: torch.nn.Module, attention: SlotAttention, cache: KVCache, card: ModelCard
+    ) -> None:
+        self.card = card
+        self.page_count = cache.slots
+        self.page_size = cache.length
+        self._model = model
+        self._attention = attention
+        self._attention.cache = cache
+        self._device = next(model.parameters()).device
+
+    @torch.inference_mode()  # type: ignore[untyped-decorator]
+    def run(self, batch: Batch) -> list[Result]:
+        """Raises what torch raises; nothing of the step then counts."""
+        tokens = [token for row in batch.rows for token in row.tokens]
+        positions = [position for row in batch.rows for position in range(row.start, row.end)]
+        sampling = [row for row in batch.rows if row.samples]
+        self._attention.plan = StepPlan(batch, self._device)
+        output = self._model(
+            input_ids=torch.tensor([tokens], device=self._device),
+            position_ids=torch.tensor([positions], device=self._device),
+            use_cache=False,
+            logits_to_keep=torch.tensor(last_tokens(batch), device=self._device, dtype=torch.long),
+        )
+        return sample(output.logits[0], sampling) if sampling else []
+
+
+def last_tokens(batch: Batch) -> list[int]:
+    """The places in the step of the tokens whose logits are wanted."""
+    places, end = [], 0
+    for row in batch.rows:
+        end += len(row.tokens)
+        if row.samples:
+            places.append(end - 1)
+    return places
