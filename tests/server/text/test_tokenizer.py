@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 
 import pytest
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from realtime_serve.errors import ChatTemplateMissing, ChatTemplateRefused, TokenizerUnusable
 from realtime_serve.text.tokenizer import load_tokenizer
+from tests.support.tiny_tokenizers import CHATML, write_tokenizer
 
-CHATML = (
-    "{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}"
-    "{{ '<|im_start|>system\nBe brief.<|im_end|>\n' }}{% endif %}"
-    "{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}{% endfor %}"
-    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
-)
 ALTERNATING = (
     "{{ bos_token }}{% for message in messages %}\n"
     "  {% if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}\n"
@@ -34,33 +27,12 @@ CONVERSATION = [
 ]
 
 
-def write_model(directory, *, template=None, in_config=False):
-    tokenizer = Tokenizer(
-        models.BPE(vocab={c: n for n, c in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}, merges=[])
-    )
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.add_special_tokens(["<s>", "</s>", "<|im_start|>", "<|im_end|>"])
-    tokenizer.save(str(directory / "tokenizer.json"))
-    config = {
-        "tokenizer_class": "PreTrainedTokenizerFast",
-        "bos_token": "<s>",
-        "eos_token": {"content": "</s>", "__type": "AddedToken"},
-    }
-    if template and in_config:
-        config["chat_template"] = template
-    elif template:
-        (directory / "chat_template.jinja").write_text(template)
-    (directory / "tokenizer_config.json").write_text(json.dumps(config))
-    return directory
-
-
 @pytest.mark.parametrize("template", [CHATML, ALTERNATING], ids=["chatml", "alternating"])
 @pytest.mark.parametrize("in_config", [True, False], ids=["in its config", "in a file"])
 def test_a_conversation_becomes_the_same_tokens_as_in_transformers(tmp_path, template, in_config):
     from transformers import AutoTokenizer  # noqa: PLC0415  slow, and only here
 
-    directory = write_model(tmp_path, template=template, in_config=in_config)
+    directory = write_tokenizer(tmp_path, template=template, in_config=in_config)
     theirs = AutoTokenizer.from_pretrained(str(directory))
     expected = theirs.apply_chat_template(CONVERSATION, add_generation_prompt=True, tokenize=False)
     tokens = load_tokenizer(directory).encode_chat(CONVERSATION)
@@ -68,26 +40,26 @@ def test_a_conversation_becomes_the_same_tokens_as_in_transformers(tmp_path, tem
 
 
 def test_special_tokens_are_no_text(tmp_path):
-    tokenizer = load_tokenizer(write_model(tmp_path))
+    tokenizer = load_tokenizer(write_tokenizer(tmp_path))
     assert tokenizer.decode(tokenizer.encode("<s>Hi</s>")) == "Hi"
 
 
 def test_the_reason_of_a_template_is_told(tmp_path):
-    tokenizer = load_tokenizer(write_model(tmp_path, template=ALTERNATING))
+    tokenizer = load_tokenizer(write_tokenizer(tmp_path, template=ALTERNATING))
     with pytest.raises(ChatTemplateRefused, match="Roles must alternate"):
         tokenizer.encode_chat(CONVERSATION[1:])
 
 
 def test_a_template_cannot_reach_out_of_its_sandbox(tmp_path):
     escape = "{{ messages.__class__.__mro__[1].__subclasses__() }}"
-    tokenizer = load_tokenizer(write_model(tmp_path, template=escape))
+    tokenizer = load_tokenizer(write_tokenizer(tmp_path, template=escape))
     with pytest.raises(ChatTemplateRefused):
         tokenizer.encode_chat(CONVERSATION)
 
 
 def test_a_model_without_a_template_is_no_chat_model(tmp_path):
     with pytest.raises(ChatTemplateMissing):
-        load_tokenizer(write_model(tmp_path)).encode_chat(CONVERSATION)
+        load_tokenizer(write_tokenizer(tmp_path, template=None)).encode_chat(CONVERSATION)
 
 
 def test_a_directory_with_a_broken_tokenizer_is_told_by_name(tmp_path):
@@ -98,7 +70,7 @@ def test_a_directory_with_a_broken_tokenizer_is_told_by_name(tmp_path):
 
 def test_a_broken_template_is_told_when_the_model_is_loaded(tmp_path):
     with pytest.raises(TokenizerUnusable, match="chat template"):
-        load_tokenizer(write_model(tmp_path, template="{% for %}"))
+        load_tokenizer(write_tokenizer(tmp_path, template="{% for %}"))
 
 
 def test_the_front_end_does_not_import_torch():

@@ -1,0 +1,136 @@
+"""What Prometheus reads: vLLM's names under our prefix, so that its dashboards can be reused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    generate_latest,
+)
+
+# Standard edges, so that standard dashboards work; the small ones are for models that are faster than those.
+FIRST_TOKEN = (
+    0.001,
+    0.0025,
+    0.005,
+    0.01,
+    0.02,
+    0.04,
+    0.06,
+    0.08,
+    0.1,
+    0.25,
+    0.5,
+    0.75,
+    1,
+    2.5,
+    5,
+    7.5,
+    10,
+    20,
+    40,
+    80,
+)
+BETWEEN_TOKENS = (
+    0.00025,
+    0.0005,
+    0.001,
+    0.002,
+    0.004,
+    0.006,
+    0.01,
+    0.025,
+    0.05,
+    0.075,
+    0.1,
+    0.15,
+    0.2,
+    0.3,
+    0.4,
+    0.5,
+    0.75,
+    1,
+    2.5,
+)
+WHOLE_REQUEST = (
+    0.01,
+    0.05,
+    0.1,
+    0.3,
+    0.5,
+    0.8,
+    1,
+    1.5,
+    2,
+    2.5,
+    5,
+    10,
+    15,
+    20,
+    30,
+    40,
+    50,
+    60,
+    120,
+    240,
+    480,
+    960,
+)
+
+_PREFIX = "realtime_serve"
+_MODEL = ("model_name", "model_version")
+_REQUEST = (*_MODEL, "priority")
+
+
+class Metrics:
+    """Every metric of one server, in a registry of its own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        self.first_token = self._histogram(
+            "time_to_first_token_seconds", "From acceptance to the first token", FIRST_TOKEN
+        )
+        self.between_tokens = self._histogram(
+            "inter_token_latency_seconds", "Between two tokens of one request", BETWEEN_TOKENS
+        )
+        self.whole_request = self._histogram(
+            "e2e_request_latency_seconds", "From acceptance to the last token", WHOLE_REQUEST
+        )
+        self.prompt_tokens = self._counter("prompt_tokens", "Tokens of prompts", _REQUEST)
+        self.generation_tokens = self._counter("generation_tokens", "Tokens generated", _REQUEST)
+        self.success = self._counter("request_success", "Whole answers", (*_REQUEST, "finished_reason"))
+        self.failure = self._counter(
+            "request_failure", "Requests without a whole answer, by error code", (*_REQUEST, "reason")
+        )
+        self.disconnects = self._counter(
+            "client_disconnects", "Clients that left before the end of their answer", _REQUEST
+        )
+
+    def watch(self, name: str, help_text: str, read: Callable[[], float]) -> None:
+        """Add a gauge of this server that is read when Prometheus asks."""
+        Gauge(f"{_PREFIX}_{name}", help_text, registry=self.registry).set_function(read)
+
+    def watch_model(
+        self, name: str, help_text: str, labels: tuple[str, str], read: Callable[[], float]
+    ) -> None:
+        """Add a gauge of one model and version that is read when Prometheus asks."""
+        gauge = Gauge(f"{_PREFIX}_{name}", help_text, _MODEL, registry=self.registry)
+        gauge.labels(*labels).set_function(read)
+
+    def render(self) -> bytes:
+        """Return the text that Prometheus reads."""
+        return generate_latest(self.registry)
+
+    def _histogram(self, name: str, help_text: str, buckets: tuple[float, ...]) -> Histogram:
+        return Histogram(f"{_PREFIX}_{name}", help_text, _REQUEST, buckets=buckets, registry=self.registry)
+
+    def _counter(self, name: str, help_text: str, labels: tuple[str, ...]) -> Counter:
+        return Counter(f"{_PREFIX}_{name}", help_text, labels, registry=self.registry)

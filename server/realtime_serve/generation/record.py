@@ -1,0 +1,95 @@
+"""What is remembered of one request while it runs: it becomes metrics and one line of log, never its text."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from realtime_serve.generation.metrics import Metrics
+from realtime_serve.generation.request import GenerationRequest
+
+log = logging.getLogger("realtime_serve.requests")
+
+CLIENT_GONE = "client_disconnected"
+
+
+class Record:
+    """Timings, token counts and outcome of one request."""
+
+    def __init__(self, request: GenerationRequest, *, version: str, metrics: Metrics) -> None:
+        self._request = request
+        self._version = version
+        self._metrics = metrics
+        self._labels = (request.model, version, request.priority.name.lower())
+        self._between = metrics.between_tokens.labels(*self._labels)
+        self._begin = time.monotonic()
+        self._first: float | None = None
+        self._last = self._begin
+        self._prompt_tokens = 0
+        self._tokens = 0
+        self._outcome = ""
+
+    def accept(self, prompt_tokens: int) -> None:
+        """The prompt is in tokens and the engine has it."""
+        self._prompt_tokens = prompt_tokens
+        self._metrics.prompt_tokens.labels(*self._labels).inc(prompt_tokens)
+
+    def saw(self, tokens: int) -> None:
+        """Tokens arrived together; the time since the last ones is shared among them."""
+        now = time.monotonic()
+        if self._first is None and tokens:
+            self._first = self._last = now
+            self._metrics.first_token.labels(*self._labels).observe(now - self._begin)
+            between = tokens - 1
+        else:
+            between = tokens
+        for _ in range(between):
+            self._between.observe((now - self._last) / tokens)
+        self._last = now
+        self._tokens += tokens
+
+    def succeed(self, finish_reason: str) -> None:
+        """The answer is whole."""
+        if self._settle(finish_reason):
+            self._metrics.success.labels(*self._labels, finish_reason).inc()
+            self._metrics.whole_request.labels(*self._labels).observe(time.monotonic() - self._begin)
+
+    def fail(self, reason: str) -> None:
+        """There is no whole answer, for this reason (an error's code)."""
+        if self._settle(reason):
+            self._metrics.failure.labels(*self._labels, reason).inc()
+
+    def lose_client(self) -> None:
+        """The client left."""
+        if self._settle(CLIENT_GONE):
+            self._metrics.disconnects.labels(*self._labels).inc()
+
+    def close(self) -> None:
+        """Nothing more will happen: write it down."""
+        self.fail("internal_error")  # unless it is settled
+        seconds = time.monotonic() - self._begin
+        self._metrics.generation_tokens.labels(*self._labels).inc(self._tokens)
+        log.info("request", extra={"fields": self._fields(seconds)})
+
+    def _settle(self, outcome: str) -> bool:
+        """The first outcome counts; what follows from it (the client closing after an error) does not."""
+        if self._outcome:
+            return False
+        self._outcome = outcome
+        return True
+
+    def _fields(self, seconds: float) -> dict[str, object]:
+        first = None if self._first is None else self._first - self._begin
+        streaming = self._last - self._first if self._first is not None else 0.0
+        return {
+            "request_id": self._request.id,
+            "kind": self._request.kind,
+            "model": self._request.model,
+            "version": self._version,
+            "outcome": self._outcome,
+            "prompt_tokens": self._prompt_tokens,
+            "completion_tokens": self._tokens,
+            "first_token_seconds": None if first is None else round(first, 6),
+            "seconds": round(seconds, 6),
+            "tokens_per_second": round((self._tokens - 1) / streaming, 1) if streaming > 0 else None,
+        }

@@ -1,0 +1,81 @@
+"""What every request and response gets: an id, the version, errors in one shape, the word that we are draining."""
+
+from __future__ import annotations
+
+import logging
+import re
+import uuid
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+
+from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler, Middleware
+
+from realtime_serve.errors import InvalidRequest, ModelNotFound, RequestError
+from realtime_serve.generation.serving import Serving
+from realtime_serve.web.connections import Connections
+from realtime_serve.web.errors import error_json, json_response, response_of, response_of_http
+from realtime_serve.web.keys import REQUEST_ID, request_id
+
+log = logging.getLogger("realtime_serve.web")
+
+OnPrepare = Callable[[web.Request, web.StreamResponse], Awaitable[None]]
+
+_SAFE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+
+
+def identify(connections: Connections) -> Middleware:
+    """Name the request, and mark its connection as busy while it runs."""
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        given = request.headers.get("X-Request-Id", "")
+        request[REQUEST_ID] = given if _SAFE_ID.fullmatch(given) else uuid.uuid4().hex
+        with connections.busy(request.protocol):
+            return await handler(request)
+
+    return middleware
+
+
+@web.middleware
+async def tell_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Errors become answers in OpenAI's shape. A response that has begun tells its own."""
+    try:
+        return await handler(request)
+    except RequestError as error:
+        if isinstance(error, InvalidRequest | ModelNotFound):
+            _log_refusal(request, error.code, str(error))
+        return response_of(error)
+    except web.HTTPException as error:
+        _log_refusal(request, str(error.status), error.reason)
+        return response_of_http(error, request)
+    except ConnectionError:  # the client left while we wrote; aiohttp finds that out again and lets go
+        return web.Response()
+    except Exception:
+        log.exception("a bug in handling a request", extra={"fields": {"request_id": request_id(request)}})
+        body = error_json("internal error; see the server's log", kind="server_error", code="internal_error")
+        return json_response(body, status=HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
+def sign(serving: Serving) -> OnPrepare:
+    """Put the id and the version on every response, and while draining the word to close the connection."""
+
+    async def on_prepare(request: web.Request, response: web.StreamResponse) -> None:
+        response.headers[hdrs.SERVER] = "realtime-serve"
+        response.headers["X-Request-Id"] = request_id(request)
+        response.headers["X-Model-Version"] = serving.model.version
+        if serving.drain.active:
+            response.force_close()
+            response.headers[hdrs.CONNECTION] = "close"
+
+    return on_prepare
+
+
+def _log_refusal(request: web.Request, code: str, reason: str) -> None:
+    fields = {
+        "request_id": request_id(request),
+        "path": request.path,
+        "outcome": code,
+        "reason": reason[:200],
+    }
+    log.info("refused", extra={"fields": fields})

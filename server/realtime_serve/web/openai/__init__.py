@@ -1,0 +1,1 @@
+"""The OpenAI API: bodies, their meaning, and the shapes of the answers."""

@@ -1,0 +1,67 @@
+"""Generations written as answers of the OpenAI API, streamed or whole."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from aiohttp import web
+
+from realtime_serve.errors import ReaderIdle, RequestError
+from realtime_serve.generation.generation import Generation
+from realtime_serve.generation.request import Delta, Usage
+from realtime_serve.generation.serving import Serving
+from realtime_serve.web.errors import body_of, json_response
+from realtime_serve.web.openai.reading import Wish
+from realtime_serve.web.openai.shapes import DONE, ChatShape, CompletionShape, Shape, UsageInChunks
+from realtime_serve.web.sse import EventStream
+
+
+async def answer(request: web.Request, serving: Serving, wish: Wish) -> web.StreamResponse:
+    """Run the generation and write its answer; the request counts as active until that is done."""
+    async with serving.accept(wish.request) as generation:
+        shape = _shape(wish, serving.model.version)
+        if wish.stream:
+            return await _stream(
+                EventStream(request, serving.settings.current.streaming), generation, shape, wish
+            )
+        return await _whole(request, generation, shape)
+
+
+async def _whole(request: web.Request, generation: Generation, shape: Shape) -> web.StreamResponse:
+    pieces: list[str] = []
+
+    async def keep(delta: Delta) -> None:
+        pieces.append(delta.text)
+
+    outcome = await generation.run(keep)
+    response = json_response(shape.whole("".join(pieces), outcome), status=HTTPStatus.OK)
+    await response.prepare(request)
+    await response.write_eof()
+    return response
+
+
+async def _stream(
+    events: EventStream, generation: Generation, shape: Shape, wish: Wish
+) -> web.StreamResponse:
+    async def pass_on(delta: Delta) -> None:
+        usage = Usage(generation.prompt_tokens, delta.completion_tokens)
+        await events.send(shape.delta(delta.text, usage))
+
+    async with events:
+        try:
+            await events.send(shape.first())
+            outcome = await generation.run(pass_on)
+        except ReaderIdle:
+            raise  # there is nobody to tell
+        except RequestError as error:
+            await events.send(b"data: " + body_of(error) + b"\n\n")
+            return events.response
+        usage = shape.usage(outcome.usage) if wish.include_usage else b""
+        await events.send(shape.last(outcome) + usage + DONE)
+    return events.response
+
+
+def _shape(wish: Wish, version: str) -> Shape:
+    kind = ChatShape if wish.request.kind == "chat" else CompletionShape
+    usage: UsageInChunks = "all" if wish.continuous_usage else "null" if wish.include_usage else "no"
+    return kind(request_id=wish.request.id, model=wish.request.model, version=version, usage_in_chunks=usage)

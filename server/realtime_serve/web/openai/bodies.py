@@ -1,0 +1,169 @@
+"""Request bodies of the OpenAI API, as types: what does not fit is told with the field's path."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, TypeVar
+
+import msgspec
+from msgspec import Meta, UnsetType
+
+from realtime_serve.errors import InvalidRequest
+from realtime_serve.settings.runtime import split_path
+
+Stop = Annotated[str, Meta(min_length=1, max_length=256)]
+Anything = Any | UnsetType  # the value is looked at by hand (OFF) or not at all
+
+_B = TypeVar("_B", bound="Body")
+
+# Fields that would change the answer in a way this server does not know, and the values that ask for nothing.
+OFF: dict[str, tuple[object, ...]] = {
+    "n": (1,),
+    "best_of": (1,),
+    "echo": (False,),
+    "suffix": ("",),
+    "logprobs": (False,),
+    "top_logprobs": (0,),
+    "presence_penalty": (0,),
+    "frequency_penalty": (0,),
+    "repetition_penalty": (1,),
+    "min_p": (0,),
+    "logit_bias": ({},),
+    "response_format": ({"type": "text"},),
+    "tools": ([],),
+    "tool_choice": ("none", "auto"),
+    "functions": ([],),
+    "function_call": ("none", "auto"),
+    "modalities": (["text"],),
+    "audio": (),
+    "prediction": (),
+    "web_search_options": (),
+}
+
+
+class StreamOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a stream carries besides text."""
+
+    include_usage: bool | None = None
+    continuous_usage_stats: bool | None = None  # usage in every chunk, for tools that count
+    include_obfuscation: bool | None = None  # OpenAI pads chunks against eavesdroppers; TLS is not ended here
+
+
+class Body(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What both kinds of generation take."""
+
+    model: str
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    max_tokens: Annotated[int, Meta(ge=1)] | None = None
+    temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Meta(gt=0, le=1)] | None = None
+    top_k: Annotated[int, Meta(ge=-1, le=1_000_000)] | None = None  # 0 and -1: not limited
+    seed: Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | None = None
+    stop: Stop | Annotated[list[Stop], Meta(max_length=4)] | None = None
+    ignore_eos: bool | None = None
+
+    n: Anything = msgspec.UNSET
+    logprobs: Anything = msgspec.UNSET
+    presence_penalty: Anything = msgspec.UNSET
+    frequency_penalty: Anything = msgspec.UNSET
+    repetition_penalty: Anything = msgspec.UNSET
+    min_p: Anything = msgspec.UNSET
+    logit_bias: Anything = msgspec.UNSET
+
+    # For the one who asks; they change no answer.
+    user: Anything = msgspec.UNSET
+    metadata: Anything = msgspec.UNSET
+
+
+class TextPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A part of a message; text is the only kind."""
+
+    type: Literal["text"]
+    text: str
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A chat message. The fields that may only be null are in messages that clients send back as they came."""
+
+    role: Literal["system", "developer", "user", "assistant"]
+    content: str | list[TextPart]
+    name: str | None = None
+    refusal: None = None
+    audio: None = None
+    function_call: None = None
+    tool_calls: None = None
+    annotations: Annotated[list[Any], Meta(max_length=0)] | None = None
+
+
+class ChatBody(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """POST /v1/chat/completions."""
+
+    messages: Annotated[list[Message], Meta(min_length=1)]
+    max_completion_tokens: Annotated[int, Meta(ge=1)] | None = None
+
+    top_logprobs: Anything = msgspec.UNSET
+    response_format: Anything = msgspec.UNSET
+    tools: Anything = msgspec.UNSET
+    tool_choice: Anything = msgspec.UNSET
+    functions: Anything = msgspec.UNSET
+    function_call: Anything = msgspec.UNSET
+    modalities: Anything = msgspec.UNSET
+    audio: Anything = msgspec.UNSET
+    prediction: Anything = msgspec.UNSET
+    web_search_options: Anything = msgspec.UNSET
+
+    parallel_tool_calls: Anything = msgspec.UNSET
+    store: Anything = msgspec.UNSET
+    service_tier: Anything = msgspec.UNSET
+    safety_identifier: Anything = msgspec.UNSET
+    prompt_cache_key: Anything = msgspec.UNSET
+
+
+class CompletionBody(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """POST /v1/completions."""
+
+    prompt: str | list[str | int | list[int]]
+
+    best_of: Anything = msgspec.UNSET
+    echo: Anything = msgspec.UNSET
+    suffix: Anything = msgspec.UNSET
+
+
+_CHAT = msgspec.json.Decoder(ChatBody)
+_COMPLETION = msgspec.json.Decoder(CompletionBody)
+
+
+def decode_chat(content: bytes) -> ChatBody:
+    """Read a chat body; InvalidRequest names the field that is wrong."""
+    body = _decode(content, _CHAT)
+    if body.max_tokens is not None and body.max_completion_tokens not in (None, body.max_tokens):
+        raise InvalidRequest("max_tokens", "differs from max_completion_tokens; send one of them")
+    return body
+
+
+def decode_completion(content: bytes) -> CompletionBody:
+    """Read a completion body; InvalidRequest names the field that is wrong."""
+    return _decode(content, _COMPLETION)
+
+
+def _decode(content: bytes, decoder: msgspec.json.Decoder[_B]) -> _B:
+    try:
+        body = decoder.decode(content)
+    except msgspec.ValidationError as error:
+        raise InvalidRequest(*split_path(str(error))) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InvalidRequest("", f"the body is no JSON: {error}") from error
+    _refuse_what_is_not_known(body)
+    if body.stream_options is not None and not body.stream:
+        raise InvalidRequest("stream_options", "only with stream: true")
+    return body
+
+
+def _refuse_what_is_not_known(body: Body) -> None:
+    for field in body.__struct_fields__:
+        if (neutral := OFF.get(field)) is None:
+            continue
+        value = getattr(body, field)
+        if value is not msgspec.UNSET and value is not None and value not in neutral:
+            allowed = " or ".join(msgspec.json.encode(choice).decode() for choice in neutral) or "null"
+            raise InvalidRequest(field, f"not supported by this server; only {allowed} is")

@@ -1,0 +1,93 @@
+"""What the server says of itself: probes, status, models, metrics."""
+
+from __future__ import annotations
+
+import time
+from http import HTTPStatus
+
+import msgspec
+from aiohttp import web
+
+import realtime_serve
+from realtime_serve.generation.served import ServedModel, State
+from realtime_serve.generation.serving import Serving
+from realtime_serve.web.connections import Connections
+from realtime_serve.web.errors import json_response
+
+
+class Reports:
+    """Handlers; all answer from the moment that the process listens."""
+
+    def __init__(self, serving: Serving, connections: Connections) -> None:
+        self._serving = serving
+        self._connections = connections
+
+    async def health(self, request: web.Request) -> web.Response:
+        """GET /health: whether the process is worth keeping."""
+        del request
+        healthy = self._serving.model.healthy
+        body = {
+            "status": "ok" if healthy else "failed",
+            "active_connections": self._connections.open,
+            "active_streams": self._serving.active,
+            **({} if healthy else {"reason": self._serving.model.message}),
+        }
+        return _answer(body, good=healthy)
+
+    async def ready(self, request: web.Request) -> web.Response:
+        """GET /ready: whether requests shall be sent here. A drain by order does not change it; the end does."""
+        del request
+        reason = self._why_not_ready()
+        return _answer(
+            {"status": "not ready", "reason": reason} if reason else {"status": "ready"}, good=not reason
+        )
+
+    async def status(self, request: web.Request) -> web.Response:
+        """GET /status: everything that the operator and people want to know."""
+        del request
+        serving, model = self._serving, self._serving.model
+        return _answer(
+            {
+                "server_version": realtime_serve.__version__,
+                "uptime_seconds": round(time.time() - serving.begun, 3),
+                "draining": serving.drain.active,
+                "settings_generation": serving.settings.current.generation,
+                "settings_error": serving.settings.error,
+                "connections": self._connections.open,
+                "streams": {"active": serving.active},
+                "models": {model.name: _describe(model, serving.active)},
+                "queues": {model.name: {"waiting": model.stats.waiting, "running": model.stats.running}},
+            }
+        )
+
+    async def models(self, request: web.Request) -> web.Response:
+        """GET /models: the models and their versions."""
+        del request
+        model = self._serving.model
+        return _answer({"models": {model.name: _describe(model, self._serving.active)}, "total_models": 1})
+
+    async def metrics(self, request: web.Request) -> web.Response:
+        """GET /metrics: for Prometheus."""
+        del request
+        return web.Response(
+            body=self._serving.metrics.render(),
+            headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"},
+        )
+
+    def _why_not_ready(self) -> str:
+        if self._serving.drain.terminating:
+            return "the server is shutting down"
+        model = self._serving.model
+        if model.state is not State.READY:
+            return f"{model.name} is {model.state}: {model.message}".rstrip(": ")
+        return ""
+
+
+def _describe(model: ServedModel, active: int) -> dict[str, object]:
+    version = {"state": model.state, "message": model.message, "active_streams": active}
+    return {"active_version": model.version, "versions": {model.version: version}}
+
+
+def _answer(body: object, *, good: bool = True) -> web.Response:
+    status = HTTPStatus.OK if good else HTTPStatus.SERVICE_UNAVAILABLE
+    return json_response(msgspec.json.encode(body), status=status, headers={"Cache-Control": "no-store"})

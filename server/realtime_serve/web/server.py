@@ -1,0 +1,54 @@
+"""The HTTP server: the application on a port, and its orderly end."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from realtime_serve.generation.serving import Serving
+from realtime_serve.web.bodies import MAX_BODY_BYTES
+from realtime_serve.web.connections import Connections
+from realtime_serve.web.middleware import identify, sign, tell_errors
+from realtime_serve.web.routes import routes
+
+BACKLOG = 1024  # connections that may arrive in one burst
+LAST_RESPONSES_SECONDS = 5.0  # for short answers that are being written when the server ends
+
+
+class HttpServer:
+    """Listens from `start` to `stop`."""
+
+    def __init__(self, serving: Serving) -> None:
+        self._serving = serving
+        self._connections = Connections()
+        app = web.Application(
+            middlewares=[identify(self._connections), tell_errors], client_max_size=MAX_BODY_BYTES
+        )
+        app.router.add_routes(routes(serving, self._connections))
+        app.on_response_prepare.append(sign(serving))
+        # Without handler_cancellation a client that left would be generated for to the end.
+        self._runner = web.AppRunner(
+            app, handler_cancellation=True, access_log=None, shutdown_timeout=LAST_RESPONSES_SECONDS
+        )
+
+    async def start(self, host: str, port: int) -> int:
+        """Listen; return the port, which matters where 0 was asked for.
+
+        Raises:
+            OSError: the address cannot be had.
+
+        """
+        await self._runner.setup()
+        if self._runner.server is None:
+            raise RuntimeError("the runner has no server after its setup")
+        self._connections.follow(self._runner.server)
+        site = web.TCPSite(self._runner, host, port, backlog=BACKLOG)
+        await site.start()
+        return site.port
+
+    async def run(self) -> None:
+        """Look after the connections until cancelled."""
+        await self._connections.close_idle_while(self._serving.drain)
+
+    async def stop(self) -> None:
+        """Listen no more, close idle connections, let short answers end."""
+        await self._runner.cleanup()

@@ -1,0 +1,129 @@
+"""Bodies that cannot be served are told which field is wrong, in OpenAI's shape."""
+
+from __future__ import annotations
+
+import pytest
+
+from realtime_serve.web.bodies import MAX_BODY_BYTES
+
+CHAT = {"model": "chat", "messages": [{"role": "user", "content": "Hi"}]}
+PLAIN = {"model": "chat", "prompt": "abc"}
+
+WRONG = [
+    ({"temperature": "hot"}, "temperature", "invalid_value", "expected `float"),
+    ({"temperature": 2.1}, "temperature", "invalid_value", "<= 2"),
+    ({"top_p": 0}, "top_p", "invalid_value", "> 0"),
+    ({"max_tokens": 0}, "max_tokens", "invalid_value", ">= 1"),
+    ({"max_tokens": 5000}, "max_tokens", "invalid_value", "limit of 4096"),
+    ({"max_tokens": 3000}, "max_tokens", "context_length_exceeded", "context length is 2048"),
+    ({"seed": 2**63}, "seed", "invalid_value", ""),
+    ({"stop": ["a", "b", "c", "d", "e"]}, "stop", "invalid_value", "length <= 4"),
+    ({"stop": ""}, "stop", "invalid_value", "length >= 1"),
+    ({"n": 2}, "n", "invalid_value", "only 1 is"),
+    ({"presence_penalty": 0.5}, "presence_penalty", "invalid_value", "only 0 is"),
+    ({"logit_bias": {"5": 1}}, "logit_bias", "invalid_value", "only {} is"),
+    ({"stream_options": {"include_usage": True}}, "stream_options", "invalid_value", "stream: true"),
+    (
+        {"stream": True, "stream_options": {"usage": 1}},
+        "stream_options.usage",
+        "invalid_value",
+        "unknown field",
+    ),
+    ({"tempersture": 1}, "tempersture", "invalid_value", "unknown field"),
+]
+WRONG_CHAT = [
+    ({"messages": []}, "messages", "invalid_value", "length >= 1"),
+    ({"messages": [{"role": "robot", "content": "x"}]}, "messages[0].role", "invalid_value", "robot"),
+    ({"messages": [{"role": "user"}]}, "messages[0].content", "invalid_value", "missing"),
+    (
+        {"messages": [{"role": "user", "content": [{"type": "image_url", "text": ""}]}]},
+        "messages[0].content[0].type",
+        "invalid_value",
+        "image_url",
+    ),
+    ({"max_tokens": 1, "max_completion_tokens": 2}, "max_tokens", "invalid_value", "differs"),
+    ({"max_completion_tokens": 5000}, "max_completion_tokens", "invalid_value", "limit of 4096"),
+    ({"tools": [{"type": "function"}]}, "tools", "invalid_value", "only [] is"),
+    ({"response_format": {"type": "json_object"}}, "response_format", "invalid_value", "not supported"),
+    ({"logprobs": True}, "logprobs", "invalid_value", "only false is"),
+]
+WRONG_PLAIN = [
+    ({"prompt": ["a", "b"]}, "prompt", "invalid_value", "one prompt"),
+    ({"prompt": ""}, "prompt", "invalid_value", "empty"),
+    ({"prompt": [1, 99999]}, "prompt", "invalid_value", "99999"),
+    ({"prompt": "x" * 3000}, None, "context_length_exceeded", "3000 tokens"),
+    ({"echo": True}, "echo", "invalid_value", "only false is"),
+]
+CASES = [
+    *(("chat/completions", CHAT | change, *wants) for change, *wants in WRONG + WRONG_CHAT),
+    *(("completions", PLAIN | change, *wants) for change, *wants in WRONG + WRONG_PLAIN),
+]
+
+
+async def test_what_is_wrong_is_told_with_its_field(front):
+    for path, body, param, code, words in CASES:
+        async with front.client.post(f"/v1/{path}", json=body) as response:
+            error = (await response.json())["error"]
+        assert response.status == 400, body
+        assert (error["type"], error["param"], error["code"]) == ("invalid_request_error", param, code), body
+        assert words in error["message"], error
+    assert (await front.status())["streams"]["active"] == 0
+
+
+async def test_fields_that_change_no_answer_and_values_that_ask_for_nothing_are_taken(front):
+    neutral = {
+        "n": 1,
+        "presence_penalty": 0,
+        "frequency_penalty": 0.0,
+        "logit_bias": {},
+        "user": "u",
+        "metadata": {"a": "b"},
+    }
+    chat = {
+        "tools": [],
+        "logprobs": False,
+        "response_format": {"type": "text"},
+        "store": True,
+        "temperature": None,
+    }
+    plain = {"echo": False, "best_of": 1, "logprobs": None, "suffix": None, "top_k": -1}
+    for path, body in (("chat/completions", CHAT | neutral | chat), ("completions", PLAIN | neutral | plain)):
+        async with front.client.post(f"/v1/{path}", json=body | {"max_tokens": 1}) as response:
+            assert response.status == 200, await response.text()
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "content", "kind", "status", "code"),
+    [
+        ("POST", "/v1/completions", b"{", "application/json", 400, "invalid_value"),
+        ("POST", "/v1/completions", b'"\xff"', "application/json", 400, "invalid_value"),
+        ("POST", "/v1/completions", b"[]", "application/json", 400, "invalid_value"),
+        ("POST", "/v1/completions", b"{}", "text/plain", 415, "unsupported_media_type"),
+        (
+            "POST",
+            "/v1/completions",
+            b" " * (MAX_BODY_BYTES + 1),
+            "application/json",
+            413,
+            "request_entity_too_large",
+        ),
+        ("GET", "/v1/completions", b"", "application/json", 405, "method_not_allowed"),
+        ("GET", "/v1/nothing", b"", "application/json", 404, "not_found"),
+        (
+            "POST",
+            "/v1/completions",
+            b'{"model":"x","prompt":"a"}',
+            "application/json",
+            404,
+            "model_not_found",
+        ),
+    ],
+)
+async def test_what_is_no_request_of_this_api_is_told_in_the_same_shape(
+    front, method, path, content, kind, status, code
+):
+    headers = {"Content-Type": kind}
+    async with front.client.request(method, path, data=content, headers=headers) as response:
+        error = (await response.json())["error"]
+    assert (response.status, error["code"]) == (status, code)
+    assert set(error) == {"message", "type", "param", "code"}

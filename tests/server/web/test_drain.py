@@ -1,0 +1,97 @@
+"""Draining: new work goes elsewhere, running work ends here."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from realtime_serve.generation.draining import STILL_SERVED_SECONDS
+from tests.support.echo_engine import echo_engine
+from tests.support.front_end import PATIENCE, events, front_end, text_of
+
+ORDER = b'realtime-serve.io/drain="2026-01-01T00:00:00Z"\n'
+
+
+@pytest.fixture
+async def slow(directory):
+    async with front_end(echo_engine(directory, step_seconds=0.002)) as running:
+        yield running
+
+
+async def test_a_running_stream_is_finished_while_new_ones_are_refused(slow):
+    async with slow.complete("abc", stream=True, max_tokens=600) as stream:
+        await stream.content.readuntil(b"\n\n")
+        await slow.serving.drain.obey(ORDER)
+        slow.clock.now += STILL_SERVED_SECONDS
+        async with slow.complete("abc") as refused:
+            error = (await refused.json())["error"]
+        assert (refused.status, refused.headers["Retry-After"], refused.headers["Connection"]) == (
+            503,
+            "1",
+            "close",
+        )
+        assert error["code"] == "draining"
+        assert (await slow.status())["draining"] is True
+        assert (await slow.status())["streams"]["active"] == 1
+        *chunks, done = await events(stream)
+    assert (len(text_of(chunks)), done) == (599, "[DONE]")  # one was read before
+
+
+async def test_a_request_right_after_the_order_is_served_and_told_to_close(slow):
+    await slow.serving.drain.obey(ORDER)
+    async with slow.complete("abc", max_tokens=3) as whole:
+        assert (whole.status, whole.headers["Connection"]) == (200, "close")
+    async with slow.complete("abc", max_tokens=3, stream=True) as stream:
+        assert stream.headers["Connection"] == "close"
+        assert (await events(stream))[-1] == "[DONE]"
+
+
+async def test_an_order_leaves_ready_as_it_is_and_the_end_does_not(slow):
+    await slow.serving.drain.obey(ORDER)
+    async with slow.client.get("/ready") as response:
+        assert response.status == 200
+    slow.serving.drain.terminate()
+    async with slow.client.get("/ready") as response:
+        assert (response.status, (await response.json())["reason"]) == (503, "the server is shutting down")
+    async with slow.client.get("/health") as response:
+        assert response.status == 200
+
+
+async def test_an_order_that_is_taken_back_leaves_no_trace(slow):
+    await slow.serving.drain.obey(ORDER)
+    slow.clock.now += STILL_SERVED_SECONDS
+    await slow.serving.drain.obey(b"")
+    async with slow.complete("abc", max_tokens=3) as response:
+        assert response.status == 200
+        assert "Connection" not in response.headers
+
+
+async def test_an_idle_connection_is_closed_and_a_busy_one_is_not(slow):
+    reader, writer = await asyncio.open_connection("127.0.0.1", slow.port)
+    writer.write(b"GET /ready HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert b"200 OK" in await reader.readuntil(b'"ready"}')
+    async with slow.complete("abc", stream=True, max_tokens=2000) as stream:
+        await stream.content.readuntil(b"\n\n")
+        await slow.serving.drain.obey(ORDER)
+        assert await asyncio.wait_for(reader.read(), PATIENCE) == b""
+        *chunks, done = await events(stream)
+    assert (len(text_of(chunks)), done) == (1999, "[DONE]")
+    writer.close()
+
+
+async def test_what_is_left_at_the_deadline_is_cut_with_a_reason(slow):
+    async with slow.complete("abc", stream=True, max_tokens=2000) as stream:
+        await stream.content.readuntil(b"\n\n")
+        await slow.serving.finish(0.05)
+        *_chunks, last = await events(stream)
+    assert last["error"]["code"] == "server_shutdown"
+    assert slow.serving.active == 0
+
+
+async def test_the_end_waits_for_what_runs(slow):
+    async with slow.complete("abc", stream=True, max_tokens=300) as stream:
+        await stream.content.readuntil(b"\n\n")
+        await slow.serving.finish(PATIENCE)
+        assert slow.serving.active == 0
+        assert (await events(stream))[-1] == "[DONE]"

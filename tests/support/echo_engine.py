@@ -1,0 +1,69 @@
+"""The real engine process with a model that answers a prompt with that prompt, again and again; it needs no torch.
+
+As a module it gives tests an engine; as a program it is that engine's process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import socket
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from realtime_serve.engine.batch import Batch, Result
+from realtime_serve.engine.client import Engine
+from realtime_serve.engine.messages import Load, ModelCard, Progress, Ready
+from realtime_serve.engine.worker import FrontEndGone, Link, Worker
+
+VOCABULARY = 260
+END = 259  # <|im_end|> of tiny_tokenizers
+LENGTH = 2048
+
+
+class EchoRunner:
+    """Token n of an answer is token n of its prompt, counted round."""
+
+    page_count = 4096
+    page_size = 16
+
+    def __init__(self, directory: str, step_seconds: float) -> None:
+        self.card = ModelCard(directory, VOCABULARY, [END], LENGTH, "float32", "cpu", 4096 * 16)
+        self._step_seconds = step_seconds
+
+    def run(self, batch: Batch) -> list[Result]:
+        time.sleep(self._step_seconds)  # stands for the computation
+        return [
+            self._next(row.sequence.prompt, len(row.sequence.generated)) for row in batch.rows if row.samples
+        ]
+
+    def _next(self, prompt: list[int], position: int) -> Result:
+        return Result(prompt[position % len(prompt)])
+
+
+def echo_engine(directory: Path, *, step_seconds: float = 0.0) -> Callable[[], Engine]:
+    command = [sys.executable, str(Path(__file__)), "--step-seconds", str(step_seconds)]
+    return lambda: Engine(command=command, load=Load(str(directory)))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--fd", type=int)
+    parser.add_argument("--step-seconds", type=float)
+    arguments = parser.parse_args()
+    link = Link(socket.socket(fileno=arguments.fd))
+    try:
+        load = link.receive_load()
+        link.send(Progress("loading", "loading nothing"))
+        runner = EchoRunner(load.model, arguments.step_seconds)
+        worker = Worker(runner, link)
+        worker.warm_up()
+        link.send(Ready(runner.card))
+        worker.run()
+    except FrontEndGone:
+        return
+
+
+if __name__ == "__main__":
+    main()
