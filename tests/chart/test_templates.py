@@ -206,9 +206,10 @@ def test_a_digest_wins_over_a_tag_and_a_tag_over_the_charts_version() -> None:
 
     version = yaml.safe_load((chart.CHART / "Chart.yaml").read_text())["appVersion"]
     digest = "sha256:" + "a" * 64
-    assert image() == f"r/operator:{version}"
-    assert image(tag="dev") == "r/operator:dev"
-    assert image(tag="dev", digest=digest) == f"r/operator@{digest}"
+    assert image() == "r/operator:dev"
+    assert image(tag="") == f"r/operator:{version}"
+    assert image(tag="v2") == "r/operator:v2"
+    assert image(tag="v2", digest=digest) == f"r/operator@{digest}"
 
 
 def test_the_default_server_image_reaches_the_operator_or_is_left_out() -> None:

@@ -18,6 +18,7 @@ from inference_operator.actions import Delete
 from inference_operator.cluster import kinds
 from inference_operator.controller.metrics import Metrics
 from inference_operator.observed import Model
+from realtime_serve.errors import RequestError
 from tests.support import crd, dashboard
 
 Rights = dict[tuple[str, str], set[str]]
@@ -145,6 +146,12 @@ def test_every_operator_metric_that_is_asked_for_exists() -> None:
     )
     for name in set(re.findall(r"\binference_operator_\w+", asked)):
         assert re.sub(r"_(bucket|count|sum)$", "", name) in declared, name
+
+
+def test_the_alert_on_cut_streams_names_error_codes_of_the_server() -> None:
+    codes = {kind.code for kind in (RequestError, *RequestError.__subclasses__())}
+    (reasons,) = set(re.findall(r'reason=~"([^"]+)"', (chart.CHART / "files/alerts.yaml").read_text()))
+    assert set(reasons.split("|")) <= codes
 
 
 def test_the_example_for_artifact_hub_is_a_valid_model() -> None:
