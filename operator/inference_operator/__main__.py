@@ -171,7 +171,7 @@ class Operator:
         try:
             site = web.TCPSite(runner, port=self.options.http_port, shutdown_timeout=1)
             await site.start()
-            _log.info("http listens on port %d", runner.addresses[0][1])
+            _log.info("http listens on port %d", self.options.http_port)
             yield
         finally:
             await runner.cleanup()

@@ -16,7 +16,7 @@ class Options:
     default_image: str = ""
     """Server image of models that name none; empty: such a model is invalid."""
     http_port: int = 8080
-    """For /healthz and /metrics; 0 picks a free one."""
+    """For /healthz and /metrics."""
     lease: str = ""
     """Name of the Lease that the leader holds; empty: no election, for a single process."""
     lease_namespace: str = ""
@@ -37,8 +37,8 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Options:
         parser.error("--lease and --lease-namespace belong together")
     if given.workers < 1 or given.resync_seconds <= 0:
         parser.error("--workers and --resync-seconds must be above zero")
-    if not 0 <= given.http_port <= 65535:
-        parser.error("--http-port must be from 0 to 65535")
+    if not 1 <= given.http_port <= 65535:
+        parser.error("--http-port must be from 1 to 65535")
     return Options(
         namespaces=tuple(dict.fromkeys(namespaces)),
         default_image=given.default_image,

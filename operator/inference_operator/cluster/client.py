@@ -26,6 +26,8 @@ MERGE_PATCH = "application/merge-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"
 
 TIMEOUT = aiohttp.ClientTimeout(total=15, connect=5)
+_PASSING = (HTTPStatus.UNAUTHORIZED, HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
+"""Of the 4xx, those that another try may change."""
 PAGE = 500
 """Objects of one LIST answer."""
 
@@ -210,21 +212,16 @@ async def _load_kubeconfig(kubeconfig: str, settings: client.Configuration) -> N
 
 
 def _translate(error: ApiException, what: str) -> ClusterError:
-    said = _status(error)
-    message = f"{what}: {error.status} {said.get('message') or error.reason}"
-    match error.status:
-        case HTTPStatus.NOT_FOUND:
-            return _NotFound(message)
-        case HTTPStatus.CONFLICT:
-            return StaleObservation(message)
-        case HTTPStatus.UNPROCESSABLE_ENTITY if _failed_a_test(said):
-            return StaleObservation(message)
-        case HTTPStatus.TOO_MANY_REQUESTS | HTTPStatus.UNAUTHORIZED | HTTPStatus.REQUEST_TIMEOUT:
-            return ClusterError(message)
-        case int(status) if HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR:
-            return Refused(message, status=status)
-        case _:
-            return ClusterError(message)
+    said, status = _status(error), int(error.status or 0)
+    message = f"{what}: {status} {said.get('message') or error.reason}"
+    if status == HTTPStatus.NOT_FOUND:
+        return _NotFound(message)
+    if status == HTTPStatus.CONFLICT or (status == HTTPStatus.UNPROCESSABLE_ENTITY and _failed_a_test(said)):
+        return StaleObservation(message)
+    # An apply with a field that does not exist is answered with 500.
+    if (400 <= status < 500 and status not in _PASSING) or "failed to create typed patch object" in message:
+        return Refused(message, status=status)
+    return ClusterError(message)
 
 
 def _status(error: ApiException) -> Object:
