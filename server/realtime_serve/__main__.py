@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from realtime_serve.engine.client import Engine
@@ -67,17 +68,18 @@ async def serve(options: Options) -> int:
 
 def assemble(options: Options) -> Serving:
     """Make the parts and give each what it works with."""
-    settings = LiveSettings(options.model_version)
+    settings, metrics = LiveSettings(options.model_version), Metrics()
+    on_step = metrics.engine_step.labels(options.served_name, options.model_version).observe
     model = ServedModel(
         name=options.served_name,
         version=options.model_version,
-        make_engine=lambda: make_engine(options),
+        make_engine=lambda: make_engine(options, on_step),
         settings=settings,
     )
-    return Serving(model=model, settings=settings, drain=Drain(), metrics=Metrics())
+    return Serving(model=model, settings=settings, drain=Drain(), metrics=metrics)
 
 
-def make_engine(options: Options) -> Engine:
+def make_engine(options: Options, on_step: Callable[[float], None]) -> Engine:
     """Return an engine process, not yet started, for the model that the command line names."""
     load = Load(
         model=options.model,
@@ -89,9 +91,8 @@ def make_engine(options: Options) -> Engine:
     # A waiting OpenMP thread that spins takes the core from whoever it waits for: with two engines on two cores,
     # as in every swap on a small node, a step took ten times as long.
     environment = {"OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "PASSIVE")}
-    return Engine(
-        command=[sys.executable, "-m", "realtime_serve.engine_process"], load=load, environment=environment
-    )
+    command = [sys.executable, "-m", "realtime_serve.engine_process"]
+    return Engine(command=command, load=load, environment=environment, on_step=on_step)
 
 
 async def _run(serving: Serving, http: HttpServer, options: Options) -> None:

@@ -42,8 +42,11 @@ class EchoRunner:
         return Result(prompt[position % len(prompt)])
 
 
-def echo_engine(directory: Path, *, step_seconds: float = 0.0) -> Callable[[], Engine]:
-    command = [sys.executable, str(Path(__file__)), "--step-seconds", str(step_seconds)]
+def echo_engine(
+    directory: Path, *, step_seconds: float = 0.0, load_seconds: float = 0.0
+) -> Callable[[], Engine]:
+    command = [sys.executable, str(Path(__file__))]
+    command += [f"--step-seconds={step_seconds}", f"--load-seconds={load_seconds}"]
     return lambda: Engine(command=command, load=Load(str(directory)))
 
 
@@ -51,11 +54,13 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--fd", type=int)
     parser.add_argument("--step-seconds", type=float)
+    parser.add_argument("--load-seconds", type=float)
     arguments = parser.parse_args()
     link = Link(socket.socket(fileno=arguments.fd))
     try:
         load = link.receive_load()
         link.send(Progress("loading", "loading nothing"))
+        time.sleep(arguments.load_seconds)
         runner = EchoRunner(load.model, arguments.step_seconds)
         worker = Worker(runner, link)
         worker.warm_up()

@@ -70,7 +70,9 @@ async def until(read: Callable[[], Awaitable[Any]], condition: Callable[[Any], b
 
 
 @contextlib.asynccontextmanager
-async def front_end(make_engine: Callable[[], Engine], **settings: dict[str, Any]) -> AsyncIterator[FrontEnd]:
+async def front_end(
+    make_engine: Callable[[], Engine], *, wait: bool = True, **settings: dict[str, Any]
+) -> AsyncIterator[FrontEnd]:
     """Serve the model `chat`, version `1.0.0`."""
     live, clock = LiveSettings("1.0.0"), Clock()
     await live.load(json.dumps(settings).encode())
@@ -85,7 +87,8 @@ async def front_end(make_engine: Callable[[], Engine], **settings: dict[str, Any
     async with aiohttp.ClientSession(url, connector=connector) as client:
         front = FrontEnd(serving, client, url, port, clock)
         try:
-            await front.settle(lambda status: state(status) == "ready")
+            if wait:
+                await front.settle(lambda status: state(status) == "ready")
             yield front
         finally:
             for task in tasks:

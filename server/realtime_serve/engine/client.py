@@ -9,7 +9,7 @@ import os
 import socket
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -54,6 +54,8 @@ class EngineStats:
     heard: float = field(default_factory=time.monotonic)
     """When its last frame came, on the monotonic clock."""
     alive: bool = True
+    stage: str = ""
+    """loading, warming, or empty when that is done."""
     message: str = ""
 
     @property
@@ -75,6 +77,9 @@ class TokenStream:
 
     def __init__(self, engine: Engine, sequence_id: int, buffer_tokens: int) -> None:
         self.id = sequence_id
+        self.queued_seconds: float | None = None
+        """From `submit` to the step that computed its first tokens; None while it waits."""
+        self._submitted = time.monotonic()
         self._engine = engine
         self._buffer_tokens = max(1, buffer_tokens)
         self._unread: deque[int] = deque()
@@ -97,7 +102,7 @@ class TokenStream:
         self._done = self._finish is not None
         if self._held and not self._done:
             self._held = False
-            self._engine.tell(Resume(self.id))
+            self._engine.hint(Resume(self.id))
         return tokens
 
     def abort(self) -> None:
@@ -105,6 +110,11 @@ class TokenStream:
         if self._finish is None:
             self._engine.forget(self.id)
             self._end(FinishReason.ABORT)
+
+    def start(self, step_seconds: float) -> None:
+        """For the engine's reader only: the step that has just ended was its first."""
+        if self.queued_seconds is None:
+            self.queued_seconds = max(0.0, time.monotonic() - step_seconds - self._submitted)
 
     def push(self, token: int, finish: int, error: str) -> None:
         """For the engine's reader only."""
@@ -114,7 +124,7 @@ class TokenStream:
             self._end(FinishReason(finish), error)
         elif len(self._unread) >= self._buffer_tokens and not self._held:
             self._held = True
-            self._engine.tell(Hold(self.id))
+            self._engine.hint(Hold(self.id))
         self._news.set()
 
     def _end(self, finish: FinishReason, error: str = "") -> None:
@@ -126,12 +136,18 @@ class Engine:
     """One engine process, which serves one version of a model."""
 
     def __init__(
-        self, *, command: Sequence[str], load: Load, environment: Mapping[str, str] | None = None
+        self,
+        *,
+        command: Sequence[str],
+        load: Load,
+        environment: Mapping[str, str] | None = None,
+        on_step: Callable[[float], None] | None = None,
     ) -> None:
         self.stats = EngineStats()
         self._command = command
         self._load = load
         self._environment = environment
+        self._on_step = on_step
         self._ids = itertools.count()
         self._streams: dict[int, TokenStream] = {}
         self._process: asyncio.subprocess.Process | None = None
@@ -190,8 +206,7 @@ class Engine:
         process = self._process
         if process is None:
             return
-        if self.stats.alive:
-            self.tell(Shutdown())
+        self.hint(Shutdown())
         for task in self._tasks:
             task.cancel()
         self._end_streams("the engine was stopped")
@@ -206,14 +221,23 @@ class Engine:
 
     def tell(self, message: ToEngine) -> None:
         """Send without waiting: messages are small, and the engine reads between any two steps. Raises EngineGone."""
-        if self._writer is None or not self.stats.alive or self._writer.is_closing():
+        if self._writer is None or not self._connected:
             raise EngineGone(f"the engine process is not there: {self.stats.message or 'not started'}")
         self._writer.write(frames.encode(message))
 
+    def hint(self, message: ToEngine) -> None:
+        """Send it, or not when the engine is gone: then nothing is left that it could mean."""
+        if self._connected:
+            self.tell(message)
+
+    @property
+    def _connected(self) -> bool:
+        return self._writer is not None and self.stats.alive and not self._writer.is_closing()
+
     def forget(self, sequence_id: int) -> None:
         """The reader has gone."""
-        if self._streams.pop(sequence_id, None) is not None and self.stats.alive:
-            self.tell(Abort(sequence_id))
+        if self._streams.pop(sequence_id, None) is not None:
+            self.hint(Abort(sequence_id))
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
         cut = frames.reader_of_engine()
@@ -228,10 +252,10 @@ class Engine:
         match message:
             case Step():
                 self._deliver(message)
-            case Progress(message=text):
-                self.stats.message = text
+            case Progress(stage=stage, message=text):
+                self.stats.stage, self.stats.message = stage, text
             case Ready(card=card):
-                self.stats.message = ""
+                self.stats.stage, self.stats.message = "", ""
                 self._ready.set_result(card)
             case Failed(reason=reason, message=text):
                 self._fail(reason, text)
@@ -242,6 +266,11 @@ class Engine:
         stats = self.stats
         stats.running, stats.waiting = step.running, step.waiting
         stats.steps, stats.last_step_seconds = stats.steps + 1, step.seconds
+        if self._on_step is not None and step.seconds:
+            self._on_step(step.seconds)
+        for sequence_id in step.started:
+            if sequence_id in self._streams:
+                self._streams[sequence_id].start(step.seconds)
         for sequence_id, token, finish in zip(step.ids, step.tokens, step.finishes, strict=True):
             stream = self._streams.get(sequence_id)
             if stream is None:

@@ -115,6 +115,8 @@ class Step(msgspec.Struct, frozen=True, tag=True):
     running: int
     waiting: int
     seconds: float
+    started: list[int] = []
+    """Sequences whose first tokens this step computed: they no longer wait."""
 
 
 class Heartbeat(msgspec.Struct, frozen=True, tag=True):

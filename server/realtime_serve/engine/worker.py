@@ -5,6 +5,7 @@ from __future__ import annotations
 import select
 import socket
 import time
+from collections.abc import Iterable
 
 from realtime_serve.engine import frames
 from realtime_serve.engine.batch import Batch, Emission, Result
@@ -117,7 +118,8 @@ class Worker:
         if not batch.rows:
             return
         emissions = self._scheduler.apply(batch, self._results(batch))
-        self._link.send(self._frame(emissions, time.monotonic() - begin))
+        started = [row.sequence.id for row in batch.rows if row.start == 0]
+        self._link.send(self._frame(emissions, time.monotonic() - begin, started))
         if self._failed_steps >= FAILED_STEPS:
             raise StepsFail(f"{FAILED_STEPS} steps in a row failed: {emissions[0].error}")
 
@@ -141,7 +143,7 @@ class Worker:
                 )
         return [failed for row in batch.rows if row.samples]
 
-    def _frame(self, emissions: list[Emission], seconds: float) -> Step:
+    def _frame(self, emissions: list[Emission], seconds: float, started: Iterable[int] = ()) -> Step:
         return Step(
             ids=[emission.id for emission in emissions],
             tokens=[emission.token for emission in emissions],
@@ -150,6 +152,7 @@ class Worker:
             running=len(self._scheduler.running),
             waiting=len(self._scheduler.waiting),
             seconds=seconds,
+            started=list(started),
         )
 
     def _obey(self, message: ToEngine) -> None:

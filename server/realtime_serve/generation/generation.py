@@ -135,8 +135,11 @@ class Generation:
         stream, transcript = self._stream, self._transcript
         if stream is None or transcript is None:
             raise RuntimeError("run() before submit()")
-        unseen = 0
+        unseen, begun = 0, False
         async for tokens in stream:
+            if stream.queued_seconds is not None and not begun:
+                begun = True
+                self._record.started(stream.queued_seconds)
             self._record.saw(len(tokens.tokens))
             reason = _reason(tokens)
             words = tokens.tokens

@@ -11,6 +11,7 @@ from prometheus_client import (
     Histogram,
     PlatformCollector,
     ProcessCollector,
+    disable_created_metrics,
     generate_latest,
 )
 
@@ -92,6 +93,7 @@ class Metrics:
     """Every metric of one server, in a registry of its own."""
 
     def __init__(self) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # series that nobody reads
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
@@ -103,6 +105,18 @@ class Metrics:
         )
         self.whole_request = self._histogram(
             "e2e_request_latency_seconds", "From acceptance to the last token", WHOLE_REQUEST
+        )
+        self.queue_time = self._histogram(
+            "request_queue_time_seconds",
+            "From acceptance to the step that computed the first tokens",
+            FIRST_TOKEN,
+        )
+        self.engine_step = Histogram(
+            f"{_PREFIX}_engine_step_seconds",
+            "One step of the engine",
+            _MODEL,
+            buckets=BETWEEN_TOKENS,
+            registry=self.registry,
         )
         self.prompt_tokens = self._counter("prompt_tokens", "Tokens of prompts", _REQUEST)
         self.generation_tokens = self._counter("generation_tokens", "Tokens generated", _REQUEST)

@@ -23,6 +23,7 @@ class Record:
         self._labels = (request.model, version, request.priority.name.lower())
         self._between = metrics.between_tokens.labels(*self._labels)
         self._begin = time.monotonic()
+        self._queued: float | None = None
         self._first: float | None = None
         self._last = self._begin
         self._prompt_tokens = 0
@@ -33,6 +34,11 @@ class Record:
         """The prompt is in tokens and the engine has it."""
         self._prompt_tokens = prompt_tokens
         self._metrics.prompt_tokens.labels(*self._labels).inc(prompt_tokens)
+
+    def started(self, queued_seconds: float) -> None:
+        """The engine has begun with it, after it waited so long."""
+        self._queued = queued_seconds
+        self._metrics.queue_time.labels(*self._labels).observe(queued_seconds)
 
     def saw(self, tokens: int) -> None:
         """Tokens arrived together; the time since the last ones is shared among them."""
@@ -89,6 +95,7 @@ class Record:
             "outcome": self._outcome,
             "prompt_tokens": self._prompt_tokens,
             "completion_tokens": self._tokens,
+            "queue_seconds": None if self._queued is None else round(self._queued, 6),
             "first_token_seconds": None if first is None else round(first, 6),
             "seconds": round(seconds, 6),
             "tokens_per_second": round((self._tokens - 1) / streaming, 1) if streaming > 0 else None,

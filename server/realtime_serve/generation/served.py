@@ -49,7 +49,7 @@ class ServedModel:
         self.name = name
         self.version = version
         self.loaded: Loaded | None = None
-        self.state = State.LOADING
+        self._state = State.LOADING
         self._message = ""
         self._make_engine = make_engine
         self._settings = settings
@@ -60,6 +60,12 @@ class ServedModel:
     def labels(self) -> tuple[str, str]:
         """The values of the metrics' labels `model_name` and `model_version`."""
         return self.name, self.version
+
+    @property
+    def state(self) -> State:
+        """Where it is between loading and failed."""
+        warming = self._state is State.LOADING and self.stats.stage == State.WARMING
+        return State.WARMING if warming else self._state
 
     @property
     def message(self) -> str:
@@ -110,7 +116,7 @@ class ServedModel:
             await self._engine.stop()
 
     async def _start(self) -> None:
-        self.state, self._message = State.LOADING, ""
+        self._state, self._message = State.LOADING, ""
         engine = self._engine = self._make_engine()
         try:
             card = await engine.start()
@@ -120,7 +126,7 @@ class ServedModel:
             await engine.stop()
             raise
         self.loaded = Loaded(engine, card, tokenizer)
-        self.state = State.READY
+        self._state = State.READY
         log.info("ready", extra={"fields": {"model": self.name, "version": self.version, **_describe(card)}})
 
     async def _follow(self) -> None:
@@ -143,7 +149,7 @@ class ServedModel:
         raise LoadFailed(f"{RESTARTS_IN_A_ROW} restarts of the engine failed, the last one: {self._message}")
 
     def _fail(self, message: str) -> None:
-        self.state, self._message = State.FAILED, message
+        self._state, self._message = State.FAILED, message
         log.error(
             "failed", extra={"fields": {"model": self.name, "version": self.version, "reason": message}}
         )
