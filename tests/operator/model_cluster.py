@@ -320,10 +320,11 @@ class ModelCluster:
         return True
 
     def settle(self, rounds: int = 200) -> Plan:
-        """Rounds until one plans nothing; the plan of that one."""
+        """Rounds until neither the operator nor the cluster has anything left to do; the last plan."""
         for _ in range(rounds):
+            before = replace(self.observe(), now=START)
             made = self.round()
-            if not made.actions and made.recheck_after is None:
+            if not made.actions and made.recheck_after is None and before == replace(self.observe(), now=START):
                 return made
         raise AssertionError(f"not at rest after {rounds} rounds: {self.log[-12:]}")
 
