@@ -1,0 +1,23 @@
+"""`python -m tests.support.echo_server FLAGS`: the whole server as a process, with the echo engine in place of a model."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from realtime_serve import __main__ as server
+from realtime_serve.engine.client import Engine
+from realtime_serve.settings.options import Options
+from tests.support.echo_engine import echo_engine
+
+STEP_SECONDS = "ECHO_STEP_SECONDS"
+
+
+def make_engine(options: Options, _on_step: Callable[[float], None]) -> Engine:
+    return echo_engine(Path(options.model), step_seconds=float(os.environ[STEP_SECONDS]))()
+
+
+if __name__ == "__main__":
+    server.make_engine = make_engine
+    server.main()
