@@ -178,9 +178,9 @@ class Operator:
 
     async def _health(self, _request: web.Request) -> web.Response:
         """200 while the work goes on: a loop that turns but never resyncs is not healthy."""
-        age = self.resync.age() if self.resync else None
+        age = self.resync.age() if self.resync else 0.0  # a standby has nothing to do
         limit = 2 * self.options.resync_seconds + 60
-        late = (age is not None and age > limit) or self.queue.oldest > limit
+        late = max(age, self.queue.oldest) > limit
         said = {
             "leads": self.leads,
             "last_resync_seconds_ago": age,

@@ -125,3 +125,12 @@ async def test_a_process_that_was_stopped_for_too_long_writes_nothing(candidate,
 def test_terms_that_make_no_sense_are_refused(terms):
     with pytest.raises(ValueError, match="retry < deadline < duration"):
         Terms(*terms)
+
+
+async def test_a_process_that_has_lost_the_lease_writes_nothing(candidate, client, namespace):
+    leader = candidate("leader")
+    await leader.acquire()
+    await write_holder(client, namespace, "usurper")
+    assert not await leader._try()
+    with pytest.raises(LeaseLost):
+        leader.check()

@@ -112,6 +112,10 @@ def test_what_the_api_server_refuses_is_told_to_the_user(start, kube):
     event = wait_for_event(kube, "RefusedByCluster")
     assert event["type"] == "Warning"
     assert "nodeSelectorTerms" in event["message"]
+    model = kube.wait("im", "chat", lambda found: found.get("status"))
+    told = {found["type"]: (found["status"], found["reason"]) for found in model["status"]["conditions"]}
+    assert told["Degraded"] == ("True", "RefusedByCluster")
+    assert told["Ready"] == ("False", "RefusedByCluster")
 
 
 def wait_for_event(kube, reason):

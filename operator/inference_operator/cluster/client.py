@@ -216,7 +216,7 @@ def _translate(error: ApiException, what: str) -> ClusterError:
     message = f"{what}: {status} {said.get('message') or error.reason}"
     if status == HTTPStatus.NOT_FOUND:
         return _NotFound(message)
-    if status == HTTPStatus.CONFLICT or (status == HTTPStatus.UNPROCESSABLE_ENTITY and _failed_a_test(said)):
+    if status == HTTPStatus.CONFLICT or _is_stale(status, said):
         return StaleObservation(message)
     # An apply with a field that does not exist is answered with 500.
     if (400 <= status < 500 and status not in _PASSING) or "failed to create typed patch object" in message:
@@ -233,7 +233,9 @@ def _status(error: ApiException) -> Object:
     return said if isinstance(said, dict) else {}
 
 
-def _failed_a_test(said: Object) -> bool:
-    """Whether a 422 tells of a failed `test` (it names no field) or of another uid, and not of an invalid object."""
+def _is_stale(status: int, said: Object) -> bool:
+    """A 422 that names no field tells of a failed `test`, or it tells of another uid; a 403, of a namespace that ends."""
     causes = (said.get("details") or {}).get("causes") or ()
-    return all(cause.get("field") == "metadata.uid" for cause in causes)
+    if status == HTTPStatus.UNPROCESSABLE_ENTITY:
+        return all(cause.get("field") == "metadata.uid" for cause in causes)
+    return any(cause.get("reason") == "NamespaceTerminating" for cause in causes)

@@ -50,8 +50,8 @@ class Lease:
 
     def check(self) -> None:
         """Raise LeaseLost when a successor may already write: a process that was stopped must not go on."""
-        if self.renewed is not None and self.clock() - self.renewed >= self.terms.duration:
-            raise LeaseLost(f"the lease {self.name} was not renewed for {self.terms.duration} s")
+        if self.renewed is None or self.clock() - self.renewed >= self.terms.duration:
+            raise LeaseLost(f"the lease {self.namespace}/{self.name} is not ours, or was not renewed in time")
 
     async def acquire(self) -> None:
         """Return once we hold it."""

@@ -14,9 +14,10 @@ from inference_operator.cluster.observe import Observer
 from inference_operator.controller.metrics import Key, Metrics
 from inference_operator.controller.report import Reporter
 from inference_operator.errors import Refused
-from inference_operator.observed import Model, Observed
+from inference_operator.observed import Observed
 from inference_operator.plan import plan
 from inference_operator.reasons import Reason
+from inference_operator.status import hindered
 
 _log = logging.getLogger(__name__)
 
@@ -46,7 +47,7 @@ class Reconciler:
             self.metrics.forget(key)
             return None
         planned = self.decide(observed)
-        await self._perform(observed.model, planned)
+        await self._perform(observed, planned)
         if planned.step:
             _log.info("%s/%s: %s", *key, planned.step)
             self.metrics.count_step(key, planned.step)
@@ -56,12 +57,17 @@ class Reconciler:
         self.metrics.show(key, planned.status or {})
         return planned.recheck_after
 
-    async def _perform(self, model: Model, planned: Plan) -> None:
+    async def _perform(self, observed: Observed, planned: Plan) -> None:
         """All actions in order; the first that fails ends the run, and a refusal is told to the user."""
         try:
             for action in planned.actions:
-                await self.executor.perform(model.namespace, action)
+                await self.executor.perform(observed.model.namespace, action)
         except Refused as error:
-            told = Event(type="Warning", reason=Reason.REFUSED, message=str(error))
-            await self.recorder.record(model, told)
+            await self._tell(observed, planned, str(error))
             raise
+
+    async def _tell(self, observed: Observed, planned: Plan, said: str) -> None:
+        told = Event(type="Warning", reason=Reason.REFUSED, message=said)
+        await self.recorder.record(observed.model, told)
+        if planned.status is not None:
+            await self.reporter.report(observed.model, hindered(planned.status, observed, said))

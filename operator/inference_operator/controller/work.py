@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from inference_operator.cluster import kinds
 from inference_operator.cluster.client import Client
@@ -73,16 +73,20 @@ class Resync:
     every: float = 300.0
     retry: float = 5.0
     clock: Callable[[], float] = time.monotonic
-    _last: float | None = None
+    last: float = field(init=False)
+    """Our clock when the last one succeeded; at first, when we began to try."""
+
+    def __post_init__(self) -> None:
+        self.last = self.clock()
 
     async def run(self) -> None:
         while True:
             listed = await self._once()
             await asyncio.sleep(self.every if listed else self.retry)
 
-    def age(self) -> float | None:
-        """Seconds since the last one that succeeded; None before the first."""
-        return None if self._last is None else self.clock() - self._last
+    def age(self) -> float:
+        """Seconds since the last one that succeeded."""
+        return self.clock() - self.last
 
     async def _once(self) -> bool:
         try:
@@ -96,6 +100,6 @@ class Resync:
             return False
         for model in models:
             self.queue.add(Key(model["metadata"]["namespace"], model["metadata"]["name"]))
-        self._last = self.clock()
+        self.last = self.clock()
         self.metrics.resynced.set_to_current_time()
         return True
