@@ -132,6 +132,11 @@ LATENCY = (
         "From arrival to the last token; long answers take long.",
         "realtime_serve_e2e_request_latency_seconds",
     ),
+    latency(
+        "Waiting in the queue",
+        "From arrival to the first step in the engine.",
+        "realtime_serve_request_queue_time_seconds",
+    ),
 )
 
 VERSIONS = (
@@ -189,6 +194,7 @@ ENGINE = (
             "{{fleet}} waiting": gauge("realtime_serve_num_requests_waiting", "fleet"),
         },
     ),
+    latency("Step", "Time of one engine step.", "realtime_serve_engine_step_seconds"),
     Panel(
         "Settings generation",
         "The generation of the InferenceModel whose settings each pod runs.",
@@ -242,8 +248,8 @@ OPERATOR = (
 ROWS = (
     Row("Now", NOW, width=4, height=4),
     Row("Traffic", TRAFFIC),
-    Row("Latency", LATENCY),
+    Row("Latency", LATENCY, width=6),
     Row("Versions and rollouts", VERSIONS),
-    Row("Engine", ENGINE, width=12),
+    Row("Engine", ENGINE),
     Row("Operator", OPERATOR, width=6),
 )

@@ -85,13 +85,6 @@ class Release:
         return self.folder / "operator.log"
 
 
-@pytest.fixture(scope="module")
-def cluster() -> Cluster:
-    cluster = Cluster.up()
-    cluster.kube.apply(crd.read_crd())
-    return cluster
-
-
 @pytest.fixture(scope="module", params=["everywhere", "in one namespace"])
 def release(
     request: pytest.FixtureRequest, cluster: Cluster, tmp_path_factory: pytest.TempPathFactory
