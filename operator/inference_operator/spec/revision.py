@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -36,7 +37,7 @@ def _written(section: Section) -> dict[str, Any]:
     """The section as a person would write it who leaves out every default."""
     return {
         field.encode_name: _plain(value)
-        for field in msgspec.structs.fields(section)
+        for field in _fields(type(section))
         if (value := getattr(section, field.name)) != _default(field)
     }
 
@@ -47,6 +48,11 @@ def _plain(value: Any) -> Any:
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
     return value
+
+
+@cache
+def _fields(section: type[Section]) -> tuple[msgspec.structs.FieldInfo, ...]:
+    return msgspec.structs.fields(section)  # evaluates annotations anew each time, which takes a millisecond
 
 
 def _default(field: msgspec.structs.FieldInfo) -> Any:
