@@ -61,10 +61,21 @@ def ensure(gpus: int, node: str = places.NODE) -> None:
                 f"the node was not Ready within {READY_SECONDS:.0f} s; see {places.LOGS}/kubelet.log"
             )
         time.sleep(0.2)
-    kube().apply(*volumes())
+    kube().apply(storage_class(default=node == places.NODE), *volumes())
     free_released_volumes()
     GPUS_FILE.write_text(str(gpus))
     set_gpus(gpus, node)
+
+
+def storage_class(*, default: bool) -> Manifest:
+    """A claim that names no class gets one of our volumes, unless the cluster brings a class of its own."""
+    annotation = "storageclass.kubernetes.io/is-default-class"
+    return {
+        "apiVersion": "storage.k8s.io/v1",
+        "kind": "StorageClass",
+        "metadata": {"name": "local", "annotations": {annotation: str(default).lower()}},
+        "provisioner": "kubernetes.io/no-provisioner",
+    }
 
 
 def volumes() -> tuple[Manifest, ...]:
