@@ -8,7 +8,14 @@ from typing import Literal, TypeVar, assert_never
 
 from realtime_serve.engine.client import Tokens, TokenStream
 from realtime_serve.engine.messages import FinishReason
-from realtime_serve.errors import GenerationFailed, InvalidRequest, RequestError, RequestTimedOut
+from realtime_serve.errors import (
+    EngineGone,
+    GenerationFailed,
+    InvalidRequest,
+    ModelNotReady,
+    RequestError,
+    RequestTimedOut,
+)
 from realtime_serve.generation.budget import token_budget
 from realtime_serve.generation.record import Record
 from realtime_serve.generation.request import (
@@ -50,6 +57,7 @@ class Generation:
 
         Raises:
             InvalidRequest: the prompt or the asked length does not suit the model.
+            ModelNotReady: the engine died a moment ago.
 
         """
         prompt = await self._encode()
@@ -60,14 +68,17 @@ class Generation:
             context=self._loaded.card.max_model_length,
             field=self.request.max_tokens_field,
         )
-        self._stream = self._loaded.engine.submit(
-            prompt,
-            sampling=self.request.sampling,
-            max_tokens=budget,
-            stop_ids=self._stop_ids,
-            priority=self.request.priority,
-            buffer_tokens=self._settings.streaming.buffer_tokens,
-        )
+        try:
+            self._stream = self._loaded.engine.submit(
+                prompt,
+                sampling=self.request.sampling,
+                max_tokens=budget,
+                stop_ids=self._stop_ids,
+                priority=self.request.priority,
+                buffer_tokens=self._settings.streaming.buffer_tokens,
+            )
+        except EngineGone as error:
+            raise ModelNotReady(str(error)) from error
         self._transcript = Transcript(self._loaded.tokenizer.decode, prompt, self.request.stop)
         self.prompt_tokens = len(prompt)
         self._record.accept(len(prompt))

@@ -80,7 +80,7 @@ class ServedModel:
     @property
     def healthy(self) -> bool:
         """Whether it serves, or is on its way to."""
-        return self.state is not State.FAILED and self._engine is not None and self._engine.stats.alive
+        return self._state is not State.FAILED and self.stats.alive
 
     def require(self) -> Loaded:
         """Return what a generation needs.

@@ -53,6 +53,8 @@ async def tell_errors(request: web.Request, handler: Handler) -> web.StreamRespo
         return web.Response()
     except Exception:
         log.exception("a bug in handling a request", extra={"fields": {"request_id": request_id(request)}})
+        if request.writer.output_size and request.transport is not None:
+            request.transport.close()  # the answer has begun: nothing but its end can be told
         body = error_json("internal error; see the server's log", kind="server_error", code="internal_error")
         return json_response(body, status=HTTPStatus.INTERNAL_SERVER_ERROR)
 

@@ -11,7 +11,7 @@ from realtime_serve.web.middleware import identify, sign, tell_errors
 from realtime_serve.web.routes import routes
 
 BACKLOG = 1024  # connections that may arrive in one burst
-LAST_RESPONSES_SECONDS = 5.0  # for short answers that are being written when the server ends
+LAST_RESPONSES_SECONDS = 2.0  # for short answers that are being written when the server ends
 
 
 class HttpServer:

@@ -9,6 +9,7 @@ import socket
 
 import pytest
 
+from realtime_serve.web.openai.shapes import CompletionShape
 from tests.support.echo_engine import echo_engine
 from tests.support.front_end import PATIENCE, events, front_end, text_of, until
 
@@ -90,13 +91,17 @@ async def test_a_reader_that_takes_nothing_holds_up_itself_alone(directory):
     assert text_of(chunks) == ("abc" * 667)[:2000]
 
 
-async def test_a_reader_that_takes_nothing_for_too_long_is_ended(directory):
+@pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
+async def test_a_reader_that_takes_nothing_for_too_long_is_ended(directory, stream, monkeypatch):
     streaming = {"bufferTokens": 32, "idleTimeoutSeconds": 1}
+    if not stream:  # a whole answer is too short to fill a connection, so this one is made longer
+        monkeypatch.setattr(CompletionShape, "whole", lambda *_: b"x" * 10_000_000)
     async with front_end(echo_engine(directory), streaming=streaming) as front:
-        _reader, writer = await open_lazily(front, {"prompt": "abc", "stream": True, **LONG})
+        _reader, writer = await open_lazily(front, {"prompt": "abc", "stream": stream, **LONG})
         await front.settle(lambda status: status["streams"]["active"] == 1)
         await gone(front)
-        assert 'reason="reader_idle"} 1.0' in await metrics(front)
+        if stream:
+            assert 'reason="reader_idle"} 1.0' in await metrics(front)
         writer.close()
 
 

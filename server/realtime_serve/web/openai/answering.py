@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from http import HTTPStatus
-
 from aiohttp import web
 
 from realtime_serve.errors import ReaderIdle, RequestError
 from realtime_serve.generation.generation import Generation
 from realtime_serve.generation.request import Delta, Usage
 from realtime_serve.generation.serving import Serving
-from realtime_serve.web.errors import body_of, json_response
+from realtime_serve.settings.runtime import Streaming
+from realtime_serve.web.errors import body_of
 from realtime_serve.web.openai.reading import Wish
 from realtime_serve.web.openai.shapes import DONE, ChatShape, CompletionShape, Shape, UsageInChunks
 from realtime_serve.web.sse import EventStream
+from realtime_serve.web.writing import send_json
 
 
 async def answer(request: web.Request, serving: Serving, wish: Wish) -> web.StreamResponse:
@@ -24,20 +24,20 @@ async def answer(request: web.Request, serving: Serving, wish: Wish) -> web.Stre
             return await _stream(
                 EventStream(request, serving.settings.current.streaming), generation, shape, wish
             )
-        return await _whole(request, generation, shape)
+        return await _whole(request, generation, shape, serving.settings.current.streaming)
 
 
-async def _whole(request: web.Request, generation: Generation, shape: Shape) -> web.StreamResponse:
+async def _whole(
+    request: web.Request, generation: Generation, shape: Shape, streaming: Streaming
+) -> web.StreamResponse:
     pieces: list[str] = []
 
     async def keep(delta: Delta) -> None:
         pieces.append(delta.text)
 
     outcome = await generation.run(keep)
-    response = json_response(shape.whole("".join(pieces), outcome), status=HTTPStatus.OK)
-    await response.prepare(request)
-    await response.write_eof()
-    return response
+    body = shape.whole("".join(pieces), outcome)
+    return await send_json(request, body, idle_seconds=streaming.idle_timeout_seconds)
 
 
 async def _stream(
