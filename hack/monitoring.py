@@ -17,13 +17,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import yaml
 
-from hack import chart, packages
+from hack import binaries, chart, packages
 from hack.cache import RUN
-from hack.scrapes import Target, scrape_pods, scrape_target
+from hack.discovery import Discovery
+from hack.kube import Kube
+from hack.scrapes import Target, scrape_target
 
 BOOT_SECONDS = 30.0
 
@@ -42,6 +44,12 @@ def find_free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
     return port
+
+
+class Pods(Protocol):
+    """Whoever finds pods and says how to scrape them; see hack.discovery."""
+
+    def scrapes(self) -> list[dict[str, Any]]: ...
 
 
 class Prometheus:
@@ -64,8 +72,7 @@ class Prometheus:
         self,
         *,
         targets: Sequence[Target] = (),
-        pod_monitors: Sequence[Mapping[str, Any]] = (),
-        kubeconfig: Path | None = None,
+        pods: Pods | None = None,
         rules: Sequence[Path] = (),
         scrape_interval: str = "1s",
     ) -> Self:
@@ -75,11 +82,8 @@ class Prometheus:
             PackagesMissing: it is not installed, and cannot be from here.
             PrometheusFailedError: it ended, or was not ready in time.
         """
-        if pod_monitors and kubeconfig is None:
-            raise ValueError("pod_monitors need a kubeconfig to find pods with")
         scrapes = [scrape_target(target, number) for number, target in enumerate(targets)]
-        for monitor in pod_monitors:
-            scrapes += scrape_pods(monitor, kubeconfig or Path())
+        scrapes += pods.scrapes() if pods else []
         every = {
             "scrape_interval": scrape_interval,
             "scrape_timeout": scrape_interval,
@@ -167,6 +171,23 @@ class Prometheus:
             return False
 
 
+@contextmanager
+def watch_cluster(
+    kube: Kube, *, namespace: str = "realtime-serve", port: int | None = None, scrape_interval: str = "1s"
+) -> Iterator[Prometheus]:
+    """Prometheus over the operator and all model pods, found and labelled as by the chart's PodMonitors.
+
+    `namespace` is that of the release, which is called `realtime-serve`.
+    """
+    monitors = chart.find(chart.render(chart.MONITORED, namespace=namespace), "PodMonitor")
+    with (
+        tempfile.TemporaryDirectory(prefix="prometheus-") as folder,
+        Discovery(kube, monitors, Path(folder)) as pods,
+        Prometheus(Path(folder), port=port) as prometheus,
+    ):
+        yield prometheus.start(pods=pods, scrape_interval=scrape_interval)
+
+
 def main() -> int:
     """Scrape the local cluster as its PodMonitors would, until Ctrl-C."""
     parser = argparse.ArgumentParser(prog="python -m hack.monitoring", description=__doc__)
@@ -179,17 +200,19 @@ def main() -> int:
     if not options.kubeconfig.is_file():
         print(f"no cluster: {options.kubeconfig} is missing; run 'make cluster-up'", file=sys.stderr)
         return 1
-    monitors = chart.find(chart.render(chart.MONITORED, namespace=options.namespace), "PodMonitor")
-    with (
-        tempfile.TemporaryDirectory(prefix="prometheus-") as folder,
-        Prometheus(Path(folder), port=options.port) as it,
-    ):
-        it.start(pod_monitors=monitors, kubeconfig=options.kubeconfig, scrape_interval="5s")
-        print(f"Prometheus at {it.url}; Ctrl-C ends it", flush=True)
-        try:
-            return it.process.wait() if it.process else 1
-        except KeyboardInterrupt:
-            return 0
+    kube = Kube(kubectl=binaries.ensure("kubernetes") / "kubectl", kubeconfig=options.kubeconfig)
+    with watch_cluster(
+        kube, namespace=options.namespace, port=options.port, scrape_interval="5s"
+    ) as prometheus:
+        print(f"Prometheus at {prometheus.url}; Ctrl-C ends it", flush=True)
+        return wait(prometheus)
+
+
+def wait(prometheus: Prometheus) -> int:
+    try:
+        return prometheus.process.wait() if prometheus.process else 1
+    except KeyboardInterrupt:
+        return 0
 
 
 if __name__ == "__main__":

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry, Gauge, start_http_server
 
 from hack.monitoring import Prometheus, PrometheusFailedError
-from hack.scrapes import Target, scrape_pods
+from hack.scrapes import Target, describe_pods, label_selector, namespaces, scrape_pods
 
 POD_MONITOR = {
     "metadata": {"name": "models", "namespace": "system"},
@@ -19,13 +22,25 @@ POD_MONITOR = {
         "podMetricsEndpoints": [
             {
                 "port": "http",
-                "path": "/numbers",
+                "path": "/metrics",
                 "honorLabels": True,
-                "relabelings": [{"sourceLabels": ["__meta_x"], "targetLabel": "fleet"}],
+                "relabelings": [
+                    {"sourceLabels": ["__meta_kubernetes_pod_label_example_io_fleet"], "targetLabel": "fleet"}
+                ],
             }
         ],
     },
 }
+
+
+@dataclass
+class Found:
+    """Pods that were found already."""
+
+    configuration: list[dict[str, Any]]
+
+    def scrapes(self) -> list[dict[str, Any]]:
+        return self.configuration
 
 
 @pytest.fixture
@@ -76,21 +91,46 @@ def test_a_process_that_was_stopped_is_gone(tmp_path: Path) -> None:
     assert process.returncode is not None
 
 
-def test_a_pod_monitor_becomes_the_scrape_that_the_prometheus_operator_would_make() -> None:
-    (scrape,) = scrape_pods(POD_MONITOR, Path("/kubeconfig"))
-    assert scrape["job_name"] == "system/models/0"
-    assert scrape["metrics_path"] == "/numbers"
-    assert scrape["honor_labels"] is True
-    (discovery,) = scrape["kubernetes_sd_configs"]
-    assert discovery["namespaces"] == {"names": []}, "all of them"
-    assert discovery["selectors"] == [{"role": "pod", "label": "app=server,tier=gpu"}]
-    assert {"source_labels": ["__meta_x"], "target_label": "fleet"} in scrape["relabel_configs"]
+def pod(address: str, **labels: str) -> dict[str, Any]:
+    host, port = address.split(":")
+    ports = [{"name": "http", "containerPort": int(port)}, {"name": "other", "containerPort": 1}]
+    return {
+        "metadata": {"name": "chat-1", "namespace": "ai", "labels": labels},
+        "spec": {"containers": [{"name": "server", "ports": ports}, {"name": "sidecar"}]},
+        "status": {"podIP": host, "phase": "Running"},
+    }
 
 
-@pytest.mark.parametrize(("selector", "names"), [({}, ["system"]), ({"matchNames": ["a", "b"]}, ["a", "b"])])
-def test_a_pod_monitor_looks_in_its_own_namespace_or_in_those_it_names(
-    selector: dict[str, list[str]], names: list[str]
+def test_a_pod_monitor_is_scraped_as_the_prometheus_operator_would(tmp_path: Path, address: str) -> None:
+    pods = tmp_path / "pods.json"
+    pods.write_text(json.dumps(describe_pods([pod(address, **{"example.io/fleet": "blue"})])))
+    with Prometheus(tmp_path) as prometheus:
+        prometheus.start(pods=Found(scrape_pods(POD_MONITOR, pods)))
+        (sample,) = prometheus.wait_for("answers")
+        assert len(prometheus.query("up")) == 1, "the other port is not scraped"
+    assert (
+        sample.labels.items()
+        >= {
+            "namespace": "ai",
+            "pod": "chat-1",
+            "container": "server",
+            "fleet": "blue",
+            "model": "inner",
+        }.items()
+    )
+
+
+def test_pods_without_an_address_are_left_out() -> None:
+    pending = {"metadata": {}, "spec": {}, "status": {"phase": "Pending"}}
+    assert describe_pods([pending]) == []
+
+
+@pytest.mark.parametrize(
+    ("selector", "names"), [({}, ["system"]), ({"matchNames": ["a", "b"]}, ["a", "b"]), ({"any": True}, [])]
+)
+def test_a_pod_monitor_looks_in_its_own_namespace_or_in_those_it_names_or_everywhere(
+    selector: dict[str, Any], names: list[str]
 ) -> None:
-    spec = {**POD_MONITOR["spec"], "namespaceSelector": selector}
-    (scrape,) = scrape_pods({**POD_MONITOR, "spec": spec}, Path("/kubeconfig"))
-    assert scrape["kubernetes_sd_configs"][0]["namespaces"] == {"names": names}
+    monitor = {**POD_MONITOR, "spec": {**POD_MONITOR["spec"], "namespaceSelector": selector}}
+    assert namespaces(monitor) == names
+    assert label_selector(monitor) == "app=server,tier=gpu"
