@@ -30,7 +30,7 @@ START = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
 UID = "model-uid"
 
 
-class Stale(Exception):  # noqa: N818 - it is what the API server answers, not a fault of this code
+class Stale(Exception):
     """A precondition did not hold."""
 
 
@@ -324,7 +324,11 @@ class ModelCluster:
         for _ in range(rounds):
             before = replace(self.observe(), now=START)
             made = self.round()
-            if not made.actions and made.recheck_after is None and before == replace(self.observe(), now=START):
+            if (
+                not made.actions
+                and made.recheck_after is None
+                and before == replace(self.observe(), now=START)
+            ):
                 return made
         raise AssertionError(f"not at rest after {rounds} rounds: {self.log[-12:]}")
 
@@ -376,13 +380,17 @@ def describe(action: Action) -> str:
         case Apply(manifest=manifest):
             return f"apply {manifest['kind']} {manifest['metadata']['name']}"
         case PatchFleet(fleet=fleet, replicas=replicas, annotations=annotations):
-            marks = [f"{'-' if value is None else '+'}{key.split('/')[1]}" for key, value in annotations.items()]
+            marks = [
+                f"{'-' if value is None else '+'}{key.split('/')[1]}" for key, value in annotations.items()
+            ]
             size = [] if replicas is None else [f"to {replicas}"]
             return " ".join(["patch", fleet, *size, *sorted(marks)])
         case Flip(service=service, selector=selector):
             return f"flip {service} to {selector[names.LABEL_FLEET]}"
         case AnnotatePod(pod=pod, annotations=annotations):
-            marks = [f"{'-' if value is None else '+'}{key.split('/')[1]}" for key, value in annotations.items()]
+            marks = [
+                f"{'-' if value is None else '+'}{key.split('/')[1]}" for key, value in annotations.items()
+            ]
             return " ".join(["annotate", pod, *marks])
         case Delete(kind=kind, name=name):
             return f"delete {kind} {name}"

@@ -65,7 +65,12 @@ def rendered(spec: dict[str, Any]) -> dict[str, Any]:
     fleet = {"fleet": "chat-abc", "revision": "abc"}
     return {
         "deployment": manifests.deployment(
-            owner, parsed, **fleet, replicas=2, default_image="server:1", prepare_started="2026-01-01T00:00:00Z"
+            owner,
+            parsed,
+            **fleet,
+            replicas=2,
+            default_image="server:1",
+            prepare_started="2026-01-01T00:00:00Z",
         ),
         "settings": manifests.settings(owner, **fleet, text=text),
         "disruption-budget": manifests.disruption_budget(owner, **fleet),
@@ -138,7 +143,7 @@ def test_pods_pass_pod_security_restricted(spec):
 
 
 IN_SYNC = {
-    "it is there as applied": (lambda found: None, True),
+    "it is there as applied": (dict.copy, True),
     "the API server added fields": (lambda found: found["spec"].update(clusterIP="10.0.0.1"), True),
     "others added a label": (lambda found: found["metadata"]["labels"].update(x="y"), True),
     "the router chose a fleet": (lambda found: found["spec"].update(selector={"a": "b"}), True),

@@ -75,7 +75,11 @@ def wanted() -> st.SearchStrategy[dict]:
             version,
             replicas=replicas,
             limits={"maxQueue": queue},
-            rollout={"progressDeadlineSeconds": 60, "drainTimeoutSeconds": DRAIN_TIMEOUT, "historyLimit": history},
+            rollout={
+                "progressDeadlineSeconds": 60,
+                "drainTimeoutSeconds": DRAIN_TIMEOUT,
+                "historyLimit": history,
+            },
         ),
         st.sampled_from(VERSIONS),
         st.sampled_from([1, 2, 3, 0]),

@@ -30,10 +30,18 @@ WRONG = {
         "spec.model",
         "must begin with one of hf://, pvc://, file://, s3://, http://, https://",
     ),
-    "half a repository": (minimal(model=MODEL | {"uri": "hf://org"}), "spec.model", "hf://ORGANISATION/REPOSITORY"),
+    "half a repository": (
+        minimal(model=MODEL | {"uri": "hf://org"}),
+        "spec.model",
+        "hf://ORGANISATION/REPOSITORY",
+    ),
     "a relative path": (minimal(model=MODEL | {"uri": "file://x"}), "spec.model", "file:///ABSOLUTE/PATH"),
     "a climbing path": (minimal(model=MODEL | {"uri": "pvc://claim/../x"}), "spec.model", "must not climb"),
-    "an unknown dtype": (minimal(model=MODEL | {"dtype": "int8"}), "spec.model.dtype", "Invalid enum value 'int8'"),
+    "an unknown dtype": (
+        minimal(model=MODEL | {"dtype": "int8"}),
+        "spec.model.dtype",
+        "Invalid enum value 'int8'",
+    ),
     "both kinds of cache": (
         minimal(model=MODEL | {"cache": {"claimName": "a", "sizeLimit": "1Gi"}}),
         "spec.model.cache",
@@ -187,7 +195,11 @@ def test_a_short_hash_fits_any_name(text, length):
     assert set(found) <= set("bcdfghjklmnpqrstvwxz2456789")
 
 
-@given(st.dictionaries(st.text(max_size=12), st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists)))
+@given(
+    st.dictionaries(
+        st.text(max_size=12), st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists)
+    )
+)
 def test_nonsense_is_refused_and_never_crashes(raw):
     with pytest.raises(InvalidSpec):
         parse(raw)

@@ -26,7 +26,8 @@ def scene_status(scene: Scene, phase: Phase) -> dict[str, Any]:
         status["target"] = blocks.target(scene, phase)
     if scene.roles.leaving:
         status["draining"] = [
-            blocks.draining(fleet, drain_deadline(scene, fleet)) for fleet in scene.roles.leaving[: blocks.DRAINING_LENGTH]
+            blocks.draining(fleet, drain_deadline(scene, fleet))
+            for fleet in scene.roles.leaving[: blocks.DRAINING_LENGTH]
         ]
     return status
 
@@ -36,7 +37,9 @@ def refused_status(observed: Observed, roles: Roles, refusal: Refusal) -> dict[s
     claims = conditions.of_refusal(observed, roles, refusal)
     status = _common(observed, roles, refusal.phase, claims)
     if roles.leaving:
-        status["draining"] = [blocks.draining(fleet, None) for fleet in roles.leaving[: blocks.DRAINING_LENGTH]]
+        status["draining"] = [
+            blocks.draining(fleet, None) for fleet in roles.leaving[: blocks.DRAINING_LENGTH]
+        ]
     return status
 
 

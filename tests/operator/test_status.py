@@ -1,0 +1,335 @@
+"""What a person reads: conditions, blocks, events, and when the next look is due."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+
+from inference_operator.actions import Plan
+from inference_operator.diagnosis import diagnose
+from inference_operator.observed import Fleet, ModelReport, Pod, PodReport, Trouble, VersionReport
+from inference_operator.plan import plan
+from tests.operator.model_cluster import START, ModelCluster, spec
+
+V1, V2 = "1.0.0", "2.0.0"
+CRD = Path(__file__).parents[2] / "crds/inferencemodels.yaml"
+
+
+def condition(made: Plan, kind: str) -> tuple[str, str, str]:
+    (found,) = [each for each in made.status["conditions"] if each["type"] == kind]
+    return found["status"], found["reason"], found["message"]
+
+
+def pod(**facts) -> Pod:
+    return Pod(name="chat-abc-1", uid="p1", **facts)
+
+
+def fleet(*pods: Pod, **facts) -> Fleet:
+    return Fleet(
+        name="chat-abc",
+        uid="f",
+        resource_version="1",
+        revision="abc",
+        version=V1,
+        replicas=1,
+        created_at=START,
+        pods=pods,
+        **facts,
+    )
+
+
+def loading(state: str, message: str) -> PodReport:
+    versions = {V1: VersionReport(state=state, message=message)}
+    return PodReport(draining=False, settings_generation=1, models={"chat": ModelReport(versions=versions)})
+
+
+TROUBLES = {
+    "the image is not there": (
+        fleet(pod(waiting=Trouble(reason="ImagePullBackOff", message='Back-off pulling image "x"'))),
+        "ImagePullFailed",
+        'Pod chat-abc-1 cannot get its image: Back-off pulling image "x"',
+    ),
+    "it ends again and again, with its last words": (
+        fleet(
+            pod(
+                waiting=Trouble(reason="CrashLoopBackOff"),
+                terminated=Trouble(reason="Error", message="no such model\n", exit_code=1),
+                restarts=3,
+            )
+        ),
+        "CrashLooping",
+        "Pod chat-abc-1 ended (3 restarts); the last time with exit code 1 and said: no such model",
+    ),
+    "memory is short": (
+        fleet(pod(terminated=Trouble(reason="OOMKilled", exit_code=137), restarts=1)),
+        "OutOfMemory",
+        "Pod chat-abc-1 was killed for want of memory (1 restart); raise spec.server.resources.limits.memory",
+    ),
+    "no node has room, with what lacks": (
+        fleet(pod(unschedulable="0/1 nodes are available: 1 Insufficient nvidia.com/gpu.")),
+        "Unschedulable",
+        "No node has room for pod chat-abc-1: 0/1 nodes are available: 1 Insufficient nvidia.com/gpu.",
+    ),
+    "the quota is used up": (
+        fleet(replica_failure='pods "chat" is forbidden: exceeded quota: gpus'),
+        "QuotaExceeded",
+        'Pods are refused: pods "chat" is forbidden: exceeded quota: gpus',
+    ),
+    "the weights cannot be loaded": (
+        fleet(pod(report=loading("failed", "hf://org/model: 404"))),
+        "LoadFailed",
+        "Pod chat-abc-1 cannot load version 1.0.0: hf://org/model: 404",
+    ),
+    "a Secret lacks": (
+        fleet(pod(waiting=Trouble(reason="CreateContainerConfigError", message='secret "s" not found'))),
+        "ContainerConfigError",
+        'Pod chat-abc-1 cannot be started: secret "s" not found',
+    ),
+}
+
+
+@pytest.mark.parametrize(("found", "reason", "message"), TROUBLES.values(), ids=TROUBLES.keys())
+def test_what_ails_pods_is_told_in_words(found, reason, message):
+    finding = diagnose(found)
+    assert finding is not None
+    assert (finding.reason, finding.message) == (reason, message)
+
+
+HEALTHY = {
+    "it is ready, though it once ended": fleet(
+        pod(ready=True, terminated=Trouble(reason="Error"), restarts=1)
+    ),
+    "it is loading": fleet(pod(report=loading("loading", "shard 2 of 4"))),
+    "it is being created": fleet(pod(waiting=Trouble(reason="ContainerCreating"))),
+    "it is on its way out": fleet(pod(deleting=True, waiting=Trouble(reason="ImagePullBackOff"))),
+}
+
+
+@pytest.mark.parametrize("found", HEALTHY.values(), ids=HEALTHY.keys())
+def test_nothing_is_said_to_be_wrong_while(found):
+    assert diagnose(found) is None
+
+
+def serving() -> ModelCluster:
+    cluster = ModelCluster()
+    cluster.settle()
+    return cluster
+
+
+def stuck() -> ModelCluster:
+    """Version 1 serves; version 2 has been asked for and its pod does not come up."""
+    cluster = serving()
+    cluster.broken.add(V2)
+    cluster.edit(spec(V2))
+    for _ in range(4):
+        cluster.round()
+    return cluster
+
+
+def with_trouble(cluster: ModelCluster, **facts) -> Plan:
+    """The plan when the pods of the newest fleet suffer from `facts`."""
+    observed = cluster.observe()
+    newest = observed.fleets[-1]
+    pods = tuple(replace(each, ready=False, report=None, **facts) for each in newest.pods)
+    return plan(replace(observed, fleets=(*observed.fleets[:-1], replace(newest, pods=pods))))
+
+
+def test_at_rest_it_tells_the_version_the_pods_and_the_generation_of_the_settings():
+    made = plan(serving().observe())
+    assert condition(made, "Ready") == (
+        "True",
+        "Serving",
+        "Version 1.0.0 serves on 1 of 1 pods. 1/1 pods run generation 1.",
+    )
+    assert made.status["phase"] == "Ready"
+    assert made.status["url"] == "http://chat.default.svc"
+    assert (
+        made.status["selector"] == f"realtime-serve.io/model=chat,realtime-serve.io/fleet={serving().active}"
+    )
+    assert "target" not in made.status
+    assert made.recheck_after is None
+
+
+def test_a_preview_that_fails_takes_nothing_from_what_serves():
+    made = with_trouble(stuck(), waiting=Trouble(reason="ImagePullBackOff", message="manifest unknown"))
+    assert condition(made, "Available")[:2] == ("True", "Serving")
+    status, reason, message = condition(made, "Progressing")
+    assert (status, reason) == ("True", "ImagePullFailed")
+    assert message.startswith("Version 2.0.0 is being prepared: 0 of 1 pods")
+    assert "manifest unknown" in message
+    assert condition(made, "Ready")[0] == "False"
+
+
+def test_an_alarming_reason_is_an_event_once():
+    cluster = stuck()
+    trouble = {"unschedulable": "0/1 nodes are available: 1 Insufficient cpu."}
+    first = with_trouble(cluster, **trouble)
+    assert [(event.type, event.reason) for event in first.events] == [("Warning", "Unschedulable")]
+    cluster.status = dict(first.status)
+    assert with_trouble(cluster, **trouble).events == ()
+
+
+def test_a_failed_rollout_tells_why_and_what_to_do():
+    cluster = stuck()
+    cluster.tick(60)
+    made = plan(cluster.observe())
+    assert [(event.type, event.reason) for event in made.events] == [("Warning", "RolloutFailed")]
+    cluster.round()
+    made = cluster.settle()
+    assert made.status["phase"] == "Failed"
+    status, reason, message = condition(made, "Progressing")
+    assert (status, reason) == ("False", "DeadlineExceeded")
+    assert message.startswith("Version 2.0.0 was not ready within 60 s. 0 of 1 pods of fleet")
+    assert message.endswith("edit the spec to try again.")
+    assert condition(made, "Degraded")[:2] == ("True", "DeadlineExceeded")
+    assert condition(made, "Available")[0] == "True"
+    assert made.status["target"]["step"] == "Failed"
+    assert made.status["history"][0]["outcome"] == "Failed"
+
+
+def test_the_target_shows_each_gate_and_what_it_waits_for():
+    made = plan(stuck().observe())
+    target = made.status["target"]
+    assert (target["version"], target["step"]) == (V2, "Preparing")
+    assert [(gate["name"], gate["passed"]) for gate in target["gates"]] == [
+        ("pods-ready", False),
+        ("model-loaded", False),
+        ("preview-routes", False),
+        ("service-stands", True),
+    ]
+
+
+def test_draining_tells_streams_and_the_last_moment():
+    cluster = serving()
+    cluster.open_streams(3)
+    cluster.edit(spec(V2))
+    for _ in range(12):
+        made = cluster.round()
+    (entry,) = made.status["draining"]
+    assert (entry["version"], entry["activeStreams"]) == (V1, 3)
+    status, _, message = condition(made, "Draining")
+    assert status == "True"
+    assert f"it is stopped at {entry['deadline']} at the latest" in message
+    assert condition(made, "Ready")[0] == "True"
+    assert made.recheck_after == 1.0
+
+
+def test_pods_that_refuse_new_settings_are_named():
+    cluster = serving()
+    observed = cluster.observe()
+    (only,) = observed.fleets
+    (one,) = only.pods
+    refuses = replace(
+        one, report=PodReport(draining=False, settings_generation=1, models={}, settings_error="batching: x")
+    )
+    model = replace(observed.model, generation=2)
+    made = plan(replace(observed, model=model, fleets=(replace(only, pods=(refuses,)),)))
+    assert condition(made, "Degraded") == (
+        "True",
+        "SettingsRejected",
+        f"Pod {one.name} keeps the settings of generation 1, because it refuses newer ones: batching: x",
+    )
+    assert "0/1 pods run generation 2." in condition(made, "Ready")[2]
+    assert made.recheck_after == 2.0
+
+
+def test_a_mistake_is_told_with_its_path_and_what_serves_serves_on():
+    cluster = serving()
+    cluster.edit(spec(V1, batching={"maxBatchSize": 0}))
+    made = plan(cluster.observe())
+    assert condition(made, "Ready") == (
+        "False",
+        "InvalidSpec",
+        "spec.batching.maxBatchSize: Expected `int` >= 1.",
+    )
+    assert condition(made, "Available")[0] == "True"
+    assert made.status["phase"] == "Invalid"
+    assert made.status["observedGeneration"] == 2
+    assert [event.reason for event in made.events] == ["InvalidSpec"]
+
+
+def test_every_unsupported_field_is_named():
+    cluster = serving()
+    cluster.edit(spec(V1, suspend=True, autoscaling={"maxReplicas": 2}))
+    _, reason, message = condition(plan(cluster.observe()), "Ready")
+    assert reason == "UnsupportedField"
+    assert "spec.autoscaling, spec.suspend (true)" in message
+
+
+def test_a_stranger_in_the_way_is_named():
+    cluster = ModelCluster()
+    cluster.foreign("Service", "chat-preview")
+    made = plan(cluster.observe())
+    assert made.status["phase"] == "Conflict"
+    assert condition(made, "Ready")[1:] == (
+        "Conflict",
+        (
+            "Service chat-preview exists and does not belong to this model, so nothing is changed. "
+            "Rename this model, or delete what is in its way."
+        ),
+    )
+
+
+def test_a_transition_time_changes_only_with_the_status():
+    cluster = serving()
+    before = {each["type"]: each["lastTransitionTime"] for each in cluster.status["conditions"]}
+    cluster.edit(spec(V1, limits={"maxQueue": 7}))
+    cluster.settle()
+    after = {each["type"]: each["lastTransitionTime"] for each in cluster.status["conditions"]}
+    assert before == after
+    cluster.edit(spec(V2))
+    cluster.round()
+    changed = [
+        each["type"]
+        for each in cluster.status["conditions"]
+        if each["lastTransitionTime"] != after[each["type"]]
+    ]
+    assert changed == ["Ready", "Progressing", "Verified"]
+
+
+def test_zero_replicas_are_a_wish_and_no_fault():
+    cluster = serving()
+    cluster.edit(spec(V1, replicas=0))
+    made = cluster.settle()
+    assert condition(made, "Available")[1] == "ScaledToZero"
+    assert condition(made, "Degraded")[0] == "False"
+    assert made.status["phase"] == "Ready"
+
+
+def test_the_load_balancers_address_is_the_url_once_it_has_one():
+    cluster = serving()
+    cluster.children["Service", "chat"].content["status"] = {
+        "loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}
+    }
+    assert plan(cluster.observe()).status["url"] == "http://192.0.2.1"
+
+
+def test_every_status_of_a_rollout_fits_the_schema():
+    """And loses nothing to it: a field that the API server prunes would be written again and again."""
+    schema = yaml.safe_load(CRD.read_text())["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    closed = _closed(schema["properties"]["status"])
+    cluster = serving()
+    cluster.open_streams(1)
+    for version in (V2, "3.0.0", V1):
+        cluster.edit(spec(version))
+        for _ in range(20):
+            made = cluster.round()
+            jsonschema.validate(json.loads(json.dumps(made.status)), closed)
+    cluster.broken.add("9")
+    cluster.edit(spec("9"))
+    for _ in range(90):
+        jsonschema.validate(json.loads(json.dumps(cluster.round().status)), closed)
+    assert cluster.status["phase"] == "Failed"
+
+
+def _closed(schema):
+    """The schema with every object closed to what it does not name."""
+    found = {key: _closed(value) if isinstance(value, dict) else value for key, value in schema.items()}
+    if found.get("type") == "object" and "properties" in found:
+        found["additionalProperties"] = False
+    return found
