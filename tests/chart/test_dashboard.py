@@ -17,7 +17,6 @@ from hack.scrapes import Target
 from inference_operator.controller.metrics import Key, Metrics
 from tests.support.dashboard import panel_queries, read_dashboard, variable_queries
 from tests.support.server_process import ServerProcess
-from tests.support.tiny_models import write_model
 
 KEY = Key("ai", "chat")
 POD = {"namespace": "ai", "model": "chat", "fleet": "chat-bcdf", "pod": "chat-bcdf-1"}
@@ -59,17 +58,6 @@ class Traffic(threading.Thread):
         headers = {"Content-Type": "application/json"}
         connection.request("POST", "/v1/completions", json.dumps(question), headers)
         return connection
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    folder = tmp_path_factory.mktemp("server")
-    process = ServerProcess(
-        write_model(folder / "model", max_position_embeddings=2048), folder / "server.log"
-    )
-    process.start()
-    yield process
-    process.stop()
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ EVERYTHING: dict[str, Any] = {
     "podDisruptionBudget": {"enabled": True},
     "replicas": 2,
     "imagePullSecrets": [{"name": "pull"}],
-    "extraEnv": [{"name": "OPERATOR_LOG", "value": "debug"}],
+    "extraEnv": [{"name": "OPERATOR_LOG_LEVEL", "value": "debug"}],
     "priorityClassName": "system-cluster-critical",
     "nodeSelector": {"kubernetes.io/os": "linux"},
     "tolerations": [{"key": "gpu", "operator": "Exists"}],
@@ -74,6 +75,12 @@ def test_the_default_release_is_what_was_agreed() -> None:
     if os.environ.get("RTS_OVERWRITE"):
         GOLDEN.write_text(rendered)
     assert rendered == GOLDEN.read_text()
+
+
+def test_the_chart_has_the_projects_version() -> None:
+    project = tomllib.loads((chart.CHART.parent.parent / "pyproject.toml").read_text())["project"]
+    about = yaml.safe_load((chart.CHART / "Chart.yaml").read_text())
+    assert {about["version"], about["appVersion"]} == {project["version"]}
 
 
 def test_helm_lints_the_chart_without_a_word() -> None:
