@@ -60,12 +60,12 @@ class Generation:
             ModelNotReady: the engine died a moment ago.
 
         """
-        prompt = await self._encode()
+        prompt, card = await self._encode(), self._loaded.card
         budget = token_budget(
             len(prompt),
             self.request.max_tokens,
             limit=self._settings.limits.max_tokens,
-            context=self._loaded.card.max_model_length,
+            context=min(card.max_model_length, card.kv_tokens),
             field=self.request.max_tokens_field,
         )
         try:

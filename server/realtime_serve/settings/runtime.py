@@ -58,7 +58,7 @@ def parse_settings(content: bytes) -> Settings:
         return msgspec.json.decode(content, type=Settings)
     except msgspec.ValidationError as error:
         raise SettingsInvalid(with_path_first(str(error))) from error
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise SettingsInvalid(f"no JSON: {error}") from error
 
 

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-import pytest
+import contextlib
+import json
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from realtime_serve.errors import InvalidRequest
 from realtime_serve.web.bodies import MAX_BODY_BYTES
+from realtime_serve.web.openai.bodies import ChatBody, CompletionBody, decode_chat, decode_completion
+from realtime_serve.web.openai.reading import Wish, read_chat, read_completion
 
 CHAT = {"model": "chat", "messages": [{"role": "user", "content": "Hi"}]}
 PLAIN = {"model": "chat", "prompt": "abc"}
@@ -127,3 +135,25 @@ async def test_what_is_no_request_of_this_api_is_told_in_the_same_shape(
         error = (await response.json())["error"]
     assert (response.status, error["code"]) == (status, code)
     assert set(error) == {"message", "type", "param", "code"}
+
+
+VALUE = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=4),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=6,
+)
+FIELDS = sorted({*ChatBody.__struct_fields__, *CompletionBody.__struct_fields__})
+CHANGES = st.dictionaries(st.sampled_from(FIELDS), VALUE, max_size=4)
+
+
+@given(changes=CHANGES)
+def test_any_values_are_a_wish_or_an_error_of_the_client(changes):
+    for body, decode, read in ((CHAT, decode_chat, read_chat), (PLAIN, decode_completion, read_completion)):
+        with contextlib.suppress(InvalidRequest):
+            assert isinstance(read(decode(json.dumps(body | changes).encode()), "id"), Wish)
+
+
+@pytest.mark.parametrize("content", [b'{"metadata":' + b"[" * 100_000, b'{"user":"\\ud800"}', b"\xff", b""])
+def test_what_no_parser_likes_is_an_error_of_the_client(content):
+    with pytest.raises(InvalidRequest):
+        decode_chat(content)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from aiohttp import web
 
 from realtime_serve.errors import ReaderIdle, RequestError
@@ -64,4 +66,10 @@ async def _stream(
 def _shape(wish: Wish, version: str) -> Shape:
     kind = ChatShape if wish.request.kind == "chat" else CompletionShape
     usage: UsageInChunks = "all" if wish.continuous_usage else "null" if wish.include_usage else "no"
-    return kind(request_id=wish.request.id, model=wish.request.model, version=version, usage_in_chunks=usage)
+    return kind(
+        request_id=wish.request.id,
+        model=wish.request.model,
+        version=version,
+        created=int(time.time()),
+        usage_in_chunks=usage,
+    )

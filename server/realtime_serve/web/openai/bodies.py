@@ -153,6 +153,8 @@ def _decode(content: bytes, decoder: msgspec.json.Decoder[_B]) -> _B:
         raise InvalidRequest(*split_path(str(error))) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidRequest("", f"the body is no JSON: {error}") from error
+    except RecursionError as error:
+        raise InvalidRequest("", "the body is nested too deeply") from error
     _refuse_what_is_not_known(body)
     if body.stream_options is not None and not body.stream:
         raise InvalidRequest("stream_options", "only with stream: true")

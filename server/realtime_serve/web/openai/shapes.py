@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any, Literal
 
 import msgspec
@@ -23,10 +22,12 @@ class Shape:
     _object: str
     _chunk_object: str
 
-    def __init__(self, *, request_id: str, model: str, version: str, usage_in_chunks: UsageInChunks) -> None:
+    def __init__(
+        self, *, request_id: str, model: str, version: str, created: int, usage_in_chunks: UsageInChunks
+    ) -> None:
         self._common = {
             "id": f"{self._id_prefix}-{request_id}",
-            "created": int(time.time()),
+            "created": created,
             "model": model,
             "system_fingerprint": f"rs-{version}",
         }
