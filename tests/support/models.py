@@ -1,0 +1,98 @@
+"""Tiny models on the local hub, and the InferenceModels that serve them."""
+
+import copy
+import json
+import urllib.request
+from pathlib import Path
+
+from hack.hub import samples
+from hack.hub.__main__ import NODE, PORT
+from hack.hub.__main__ import up as hub_up
+from tests.support.tiny_models import write_model
+
+HUB = f"http://{NODE}:{PORT}"
+TINY = "demo/tiny"
+TORN = "demo/tiny-torn"
+TORN_BYTES = 4000
+"""More than the header of the weights and less than their tensors."""
+
+
+def publish(directory: Path) -> None:
+    """Have a tiny model on the hub, and a copy whose weights were cut short."""
+    hub_up(NODE, PORT)
+    model = write_model(directory / "tiny", max_position_embeddings=4096)
+    samples.link(model, TINY)
+    samples.truncate(model, TORN, keep_bytes=TORN_BYTES)
+
+
+def downloads(repository: str) -> int:
+    """How often weight files of a repository were fetched from the hub."""
+    with urllib.request.urlopen(f"{HUB}/_stats") as answer:
+        files = json.load(answer)["files"]
+    return sum(
+        count["gets"]
+        for name, count in files.items()
+        if name.startswith(f"{repository}/") and "safetensors" in name
+    )
+
+
+def tiny_model(image: str, **changes) -> dict:
+    """An InferenceModel of the tiny model; `changes` are merged into its spec."""
+    spec = {
+        "model": {"uri": f"hf://{TINY}", "version": "1.0.0", "maxModelLength": 2048, "dtype": "float32"},
+        "gpu": {"count": 0},
+        "server": {
+            "image": image,
+            "env": [{"name": "HF_ENDPOINT", "value": HUB}],
+            "resources": {"requests": {"cpu": "50m", "memory": "512Mi"}, "limits": {"memory": "2Gi"}},
+        },
+        "limits": {"maxConnections": 256, "maxQueue": 1024, "maxTokens": 4096, "requestTimeoutSeconds": 300},
+        "rollout": {"progressDeadlineSeconds": 180, "drainTimeoutSeconds": 300},
+    }
+    return {
+        "apiVersion": "realtime-serve.io/v1alpha1",
+        "kind": "InferenceModel",
+        "metadata": {"name": "chat"},
+        "spec": merged(spec, changes),
+    }
+
+
+def merged(base: dict, changes: dict) -> dict:
+    """A JSON merge patch, as kubectl does it."""
+    result = copy.deepcopy(base)
+    for key, value in changes.items():
+        both = isinstance(value, dict) and isinstance(result.get(key), dict)
+        result[key] = merged(result[key], value) if both else value
+    return result
+
+
+def condition(model: dict, kind: str) -> dict:
+    found = model.get("status", {}).get("conditions", [])
+    return next(
+        (one for one in found if one["type"] == kind), {"status": "absent", "reason": "", "message": ""}
+    )
+
+
+def current(model: dict) -> bool:
+    """The status speaks of the newest edit."""
+    return model.get("status", {}).get("observedGeneration") == model["metadata"]["generation"]
+
+
+def settled_on(version: str):
+    """Serving that version, with nothing under way."""
+
+    def holds(model: dict) -> bool:
+        status = model.get("status", {})
+        active = status.get("active") or {}
+        return (
+            current(model)
+            and status.get("phase") == "Ready"
+            and active.get("version") == version
+            and not status.get("draining")
+        )
+
+    return holds
+
+
+def in_phase(*phases: str):
+    return lambda model: current(model) and model["status"].get("phase") in phases
