@@ -53,8 +53,8 @@ class Reconciler:
             self.metrics.count_step(key, planned.step)
         for event in planned.events:
             await self.recorder.record(observed.model, event)
-        await self.reporter.report(observed.model, planned.status)
         self.metrics.show(key, planned.status or {})
+        await self.reporter.report(observed.model, planned.status)
         return planned.recheck_after
 
     async def _perform(self, observed: Observed, planned: Plan) -> None:
