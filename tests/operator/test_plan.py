@@ -7,6 +7,7 @@ written as `v1`, `v2` after its version.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -14,7 +15,7 @@ from inference_operator import names
 from inference_operator.actions import Plan
 from inference_operator.plan import plan
 from inference_operator.spec import parse, revision
-from tests.operator.model_cluster import ModelCluster, describe, spec
+from tests.operator.model_cluster import ModelCluster, Stale, describe, spec
 
 V1, V2, V3 = "1.0.0", "2.0.0", "3.0.0"
 FLEETS = {names.fleet("chat", revision(parse(spec(v)))): f"v{v[0]}" for v in (V1, V2, V3)}
@@ -144,6 +145,16 @@ def streams_end_twice() -> ModelCluster:
     return rounds(streams_end_once(), 2)
 
 
+def idle_right_after_the_order() -> ModelCluster:
+    """Two looks found no stream, but latecomers are still served."""
+    cluster = serving()
+    cluster.edit(spec(V2))
+    while not fleet(cluster, "v1").annotations.get(names.DRAINED_AT):
+        cluster.round()
+    cluster.tick(2)
+    return cluster
+
+
 def streams_come_back() -> ModelCluster:
     cluster = rounds(streams_end_once(), 1)
     fleet(cluster, "v1").pods[0].streams = 1
@@ -224,6 +235,32 @@ def history_over_its_limit() -> ModelCluster:
     cluster.settle()
     none = {"drainTimeoutSeconds": 120, "historyLimit": 0}
     cluster.edit(spec(V2, rollout=none))
+    return cluster
+
+
+def killed_in_mid_creation() -> ModelCluster:
+    cluster = serving()
+    cluster.edit(spec(V2))
+    made = plan(cluster.observe())
+    cluster.carry_out(made, stop_after=len(made.actions) - 1)
+    return cluster
+
+
+def asked_for_another_since() -> ModelCluster:
+    cluster = killed_in_mid_creation()
+    cluster.edit(spec(V1))
+    return cluster
+
+
+def second_fleet_of_the_active_revision() -> ModelCluster:
+    cluster = serving()
+    twin = replace(fleet(cluster, "v1"), uid="twin", pods=[], annotations={})
+    twin.annotations = {
+        key: value
+        for key, value in fleet(cluster, "v1").annotations.items()
+        if key not in {names.PROMOTED_AT, names.PROMOTING}
+    }
+    cluster.fleets[f"{cluster.active}-2"] = twin
     return cluster
 
 
@@ -331,6 +368,7 @@ TABLE: dict[str, Case] = {
     ),
     "no stream, for the first time: it is written down": (streams_end_once, ["patch v1 +drained-at"]),
     "no stream, for the second time: the fleet is stopped": (streams_end_twice, ["patch v1 to 0"]),
+    "no stream right after the order: latecomers have time to arrive": (idle_right_after_the_order, []),
     "a stream between the two looks: it goes on draining": (streams_come_back, ["patch v1 -drained-at"]),
     "a draining pod that cannot be asked is not taken for idle": (silent_and_idle, []),
     "the drain deadline passes: the fleet is stopped": (overdue, ["patch v1 to 0"]),
@@ -409,6 +447,23 @@ TABLE: dict[str, Case] = {
     "more fleets at zero than are kept: the oldest is deleted": (
         history_over_its_limit,
         ["apply ConfigMap v2-settings", "annotate v2-POD +settings", "delete Deployment v1"],
+    ),
+    "killed while a fleet was made: the rest of it is made": (
+        killed_in_mid_creation,
+        ["apply Deployment v2"],
+    ),
+    "killed while a fleet was made that nobody wants now: its parts are deleted": (
+        asked_for_another_since,
+        [
+            "apply ConfigMap v1-settings",
+            "annotate v1-POD +settings",
+            "delete ConfigMap v2-settings",
+            "delete PodDisruptionBudget v2",
+        ],
+    ),
+    "a second fleet of the active revision is stopped": (
+        second_fleet_of_the_active_revision,
+        ["patch v1-2 to 0"],
     ),
     "a stranger's Service is not touched, and nothing else is made": (foreign_service, []),
     "a stranger's Deployment has the name: the fleet takes another": (
@@ -502,6 +557,20 @@ def test_a_failed_rollout_leaves_the_active_deployment_byte_for_byte():
             before.resource_version,
         )
     )
+
+
+def test_a_plan_made_before_the_flip_cannot_stop_the_fleet_that_has_the_traffic_since():
+    cluster = preparing()
+    cluster.edit(spec(V3))
+    old = plan(cluster.observe())
+    assert said(old)[-1] == "patch v2 to 0"
+    cluster.edit(spec(V2))
+    cluster.broken.clear()
+    while FLEETS[cluster.active] != "v2":
+        cluster.round()
+    with pytest.raises(Stale):
+        cluster.act(old.actions[-1])
+    assert fleet(cluster, "v2").replicas == 1
 
 
 def test_the_same_observation_gives_the_same_plan():

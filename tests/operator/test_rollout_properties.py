@@ -24,6 +24,11 @@ class WatchedCluster(ModelCluster):
     fresh = True
     """The plan was made from what is there now."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.had_traffic: set[str] = set()
+        """Fleets (uid) that were active and not stopped since: they may have streams."""
+
     def edit(self, wanted):
         self.zero_was_asked |= wanted["replicas"] == 0
         super().edit(wanted)
@@ -35,6 +40,7 @@ class WatchedCluster(ModelCluster):
         match action:
             case Flip(selector=selector):
                 self._flipped_only_to_ready(before, selector[names.LABEL_FLEET])
+                self.had_traffic.add(self.fleets[selector[names.LABEL_FLEET]].uid)
             case PatchFleet(annotations={names.DRAIN_STARTED: str()}) if self.fresh:
                 self._told_to_drain_only_behind_a_successor(before, active)
             case PatchFleet(fleet=name, replicas=0):
@@ -63,10 +69,12 @@ class WatchedCluster(ModelCluster):
         fleet = next(fleet for fleet in before.fleets if fleet.name == name)
         if name == active:
             assert self.zero_was_asked, f"{name} has the traffic and was stopped"
-        elif fleet.promoted_at is not None:
+        elif fleet.uid in self.had_traffic:
             told = fleet.drain_started
             overdue = told and (before.now - told).total_seconds() >= DRAIN_TIMEOUT
             assert overdue or not any(streams[pod.uid] for pod in fleet.pods), f"{name} was cut"
+            assert told, f"{name} had traffic and was stopped without an order to drain"
+        self.had_traffic.discard(fleet.uid)
 
 
 def wanted() -> st.SearchStrategy[dict]:
