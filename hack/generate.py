@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from hack import chart_readme, dashboard
+from hack import architecture, chart_readme, dashboard
 
 ROOT = Path(__file__).resolve().parent.parent
 CHART = Path("charts/realtime-serve")
@@ -35,6 +35,7 @@ GENERATED = (
     Generated(CHART / "files/inferencemodels.yaml", read_crd),
     Generated(CHART / "dashboards/realtime-serve.json", dashboard.render),
     Generated(CHART / "README.md", render_chart_readme),
+    Generated(Path("docs/architecture.md"), architecture.page),
 )
 
 

@@ -30,7 +30,7 @@ def build_images() -> Images:
     return Images(server=build("server").reference, operator=build("operator").reference)
 
 
-def install_chart(cluster: Cluster, images: Images, *settings: str) -> None:
+def install_chart(cluster: Cluster, images: Images, *settings: str, namespace: str = RELEASE) -> None:
     """Install or upgrade, and wait until the operator is ready. Raises CalledProcessError with helm's words."""
     repository, _, tag = images.operator.rpartition(":")
     values = (
@@ -42,7 +42,7 @@ def install_chart(cluster: Cluster, images: Images, *settings: str) -> None:
     options = [option for value in values for option in ("--set", value)]
     # Take ownership: an earlier release of another name may have left the resource definition, which outlives releases.
     wait = ("--create-namespace", "--take-ownership", "--wait", "--timeout", "120s")
-    cluster.helm("upgrade", "--install", RELEASE, str(CHART), "--namespace", RELEASE, *wait, *options)
+    cluster.helm("upgrade", "--install", RELEASE, str(CHART), "--namespace", namespace, *wait, *options)
 
 
 def sample(name: str, environment: dict[str, str]) -> list[Manifest]:

@@ -14,8 +14,8 @@ pytestmark = pytest.mark.cluster
 
 
 def fetch(path, accept="*/*"):
-    request = urllib.request.Request(registry.URL + path, headers={"Accept": accept})  # noqa: S310  # our own http://
-    with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+    request = urllib.request.Request(registry.URL + path, headers={"Accept": accept})  # our own http://
+    with urllib.request.urlopen(request, timeout=10) as answer:
         return json.load(answer)
 
 
