@@ -11,11 +11,13 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from realtime_serve.engine.batch import Batch, Result
 from realtime_serve.engine.client import Engine
+from realtime_serve.engine.link import FrontEndGone, Link
 from realtime_serve.engine.messages import Load, ModelCard, Progress, Ready
-from realtime_serve.engine.worker import FrontEndGone, Link, Worker
+from realtime_serve.engine.worker import Worker
 
 VOCABULARY = 260
 END = 259  # <|im_end|> of tiny_tokenizers
@@ -28,8 +30,8 @@ class EchoRunner:
     page_count = 4096
     page_size = 16
 
-    def __init__(self, directory: str, step_seconds: float) -> None:
-        self.card = ModelCard(directory, VOCABULARY, [END], LENGTH, "float32", "cpu", 4096 * 16)
+    def __init__(self, directory: str, step_seconds: float, end: int) -> None:
+        self.card = ModelCard(directory, VOCABULARY, [end], LENGTH, "float32", "cpu", 4096 * 16)
         self._step_seconds = step_seconds
 
     def run(self, batch: Batch) -> list[Result]:
@@ -43,11 +45,11 @@ class EchoRunner:
 
 
 def echo_engine(
-    directory: Path, *, step_seconds: float = 0.0, load_seconds: float = 0.0
+    directory: Path, *, step_seconds: float = 0.0, load_seconds: float = 0.0, end: int = END, **more: Any
 ) -> Callable[[], Engine]:
     command = [sys.executable, str(Path(__file__))]
-    command += [f"--step-seconds={step_seconds}", f"--load-seconds={load_seconds}"]
-    return lambda: Engine(command=command, load=Load(str(directory)))
+    command += [f"--step-seconds={step_seconds}", f"--load-seconds={load_seconds}", f"--end={end}"]
+    return lambda: Engine(command=command, load=Load(str(directory)), **more)
 
 
 def main() -> None:
@@ -55,13 +57,14 @@ def main() -> None:
     parser.add_argument("--fd", type=int)
     parser.add_argument("--step-seconds", type=float)
     parser.add_argument("--load-seconds", type=float)
+    parser.add_argument("--end", type=int)
     arguments = parser.parse_args()
     link = Link(socket.socket(fileno=arguments.fd))
     try:
         load = link.receive_load()
         link.send(Progress("loading", "loading nothing"))
         time.sleep(arguments.load_seconds)
-        runner = EchoRunner(load.model, arguments.step_seconds)
+        runner = EchoRunner(load.model, arguments.step_seconds, arguments.end)
         worker = Worker(runner, link)
         worker.warm_up()
         link.send(Ready(runner.card))

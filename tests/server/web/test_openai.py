@@ -5,7 +5,9 @@ from __future__ import annotations
 import openai
 import pytest
 
-from tests.support.front_end import events, text_of
+from realtime_serve.text.tokenizer import load_tokenizer
+from tests.support.echo_engine import echo_engine
+from tests.support.front_end import events, front_end, text_of
 
 EMOJI = "a🙂é漢👩\u200d🚀z"
 
@@ -66,6 +68,14 @@ async def test_a_token_that_ends_the_text_counts_and_is_no_text(front):
     assert whole["choices"][0]["message"]["content"] == "system\nBe brief."
     assert whole["choices"][0]["finish_reason"] == "stop"
     assert whole["usage"]["completion_tokens"] == len("<system\nBe brief.>")
+
+
+async def test_an_end_that_is_no_special_token_is_no_text_either(directory):
+    (end,) = load_tokenizer(directory).encode("z")
+    async with front_end(echo_engine(directory, end=end)) as front, front.complete("abz") as response:
+        whole = await response.json()
+    assert whole["choices"][0] == {"index": 0, "text": "ab", "logprobs": None, "finish_reason": "stop"}
+    assert whole["usage"]["completion_tokens"] == 3
 
 
 async def test_characters_are_whole_in_every_chunk(front):
