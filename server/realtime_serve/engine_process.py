@@ -12,8 +12,9 @@ import signal
 import socket
 import sys
 
+from realtime_serve.engine.link import FrontEndGone, Link
 from realtime_serve.engine.messages import Failed, Load, Progress, Ready
-from realtime_serve.engine.worker import FrontEndGone, Link, StepsFail, Worker
+from realtime_serve.engine.worker import StepsFail, Worker
 from realtime_serve.errors import EngineFailed
 from realtime_serve.logs import configure_logging
 
@@ -38,6 +39,9 @@ def main() -> int:
         return give_up(link, "StepsFail", str(failure))
     except MemoryError as failure:
         return give_up(link, "OutOfMemory", f"out of memory: {failure}")
+    except Exception as failure:  # nobody above would see it: tell the front end before the process ends
+        log.exception("unexpected")
+        return give_up(link, "EngineCrashed", f"{type(failure).__name__}: {failure}")
     return 0
 
 

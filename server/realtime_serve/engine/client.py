@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import logging
 import os
@@ -142,12 +143,14 @@ class Engine:
         load: Load,
         environment: Mapping[str, str] | None = None,
         on_step: Callable[[float], None] | None = None,
+        wedged_seconds: float = WEDGED_SECONDS,
     ) -> None:
         self.stats = EngineStats()
         self._command = command
         self._load = load
         self._environment = environment
         self._on_step = on_step
+        self._wedged_seconds = wedged_seconds
         self._ids = itertools.count()
         self._streams: dict[int, TokenStream] = {}
         self._process: asyncio.subprocess.Process | None = None
@@ -241,10 +244,12 @@ class Engine:
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
         cut = frames.reader_of_engine()
-        while data := await reader.read(READ_SIZE):
-            self.stats.heard = time.monotonic()
-            for message in cut.feed(data):
-                self._take(message)
+        # A process that is killed with unread messages in its socket resets the connection.
+        with contextlib.suppress(ConnectionError):
+            while data := await reader.read(READ_SIZE):
+                self.stats.heard = time.monotonic()
+                for message in cut.feed(data):
+                    self._take(message)
         code = await self._process.wait() if self._process else None
         self._fail("EngineDied", f"the engine process ended (exit status {code})")
 
@@ -283,10 +288,11 @@ class Engine:
         """A process that is there and does nothing is as good as dead."""
         await self._ready
         while True:
-            await asyncio.sleep(WEDGED_SECONDS / 10)
-            if self._streams and self.stats.silent_seconds > WEDGED_SECONDS:
+            await asyncio.sleep(self._wedged_seconds / 10)
+            if self._streams and self.stats.silent_seconds > self._wedged_seconds:
                 self._fail(
-                    "EngineWedged", f"the engine made no step for {WEDGED_SECONDS:.0f} s with work in hand"
+                    "EngineWedged",
+                    f"the engine was silent for {self._wedged_seconds:.0f} s with work in hand",
                 )
                 if self._process is not None and self._process.returncode is None:
                     self._process.kill()

@@ -2,7 +2,8 @@
 
 Each step, every running sequence decodes one token; what is left of the token budget goes to prompts, in bounded chunks,
 so that a long prompt never stops the others. Waiting sequences are admitted by class and age while the batch has room and
-the cache has pages. When pages run out, the sequence that counts least gives its own back and is computed again later.
+the cache has pages. When pages run out, the sequence that counts least gives its own back and is computed again later. A
+held sequence counts least of all: it keeps its pages and its place as long as nobody else wants them.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ class Scheduler:
         if any(not sequence.held for sequence in self.running.values()):
             return 0.0
         waiting = [sequence for sequence in self.waiting.values() if not sequence.held]
-        if not waiting or not self._admissible(waiting):
+        if not waiting:
             return None
         if len(waiting) >= self.batching.max_batch_size:
             return 0.0
@@ -61,13 +62,10 @@ class Scheduler:
 
     def schedule(self, now: float) -> Batch:
         """The next step's rows; admits, and preempts where pages lack."""
-        decoding = [s for s in list(self.running.values()) if s.decoding and not s.held]
-        rows = [
-            self._decode_row(s) for s in decoding[: self.batching.max_batch_tokens] if self._make_room(s, now)
-        ]
-        rows = [
-            row for row in rows if row.sequence.id in self.running
-        ]  # a later one may have preempted an earlier one
+        decoding = [s for s in self.running.values() if s.decoding and not s.held]
+        placed = [s for s in decoding[: self.batching.max_batch_tokens] if self._make_room(s, now)]
+        # A later one may have preempted an earlier one.
+        rows = [self._decode_row(s) for s in placed if s.id in self.running]
         budget = self.batching.max_batch_tokens - len(rows)
         prompts = self._prompt_rows(min(budget, CHUNK_TOKENS) if rows else budget, now)
         return Batch(rows + prompts, decoding=len(rows))
@@ -81,6 +79,12 @@ class Scheduler:
             if row.samples:
                 emissions.append(self._book(row.sequence, next(outcome)))
         return emissions
+
+    def fail(self, batch: Batch, error: str) -> list[Emission]:
+        """Book a step that could not be run: it ends all its sequences."""
+        for row in batch.rows:
+            self.abort(row.sequence.id)
+        return [Emission(row.sequence.id, -1, FinishReason.ERROR, error) for row in batch.rows]
 
     def _book(self, sequence: Sequence, result: Result) -> Emission:
         if result.error:
@@ -112,33 +116,39 @@ class Scheduler:
     def _admit(self, budget: int, now: float) -> Iterable[Sequence]:
         """Admits in rank order as long as the budget reaches into the next prompt."""
         for sequence in sorted(self.waiting.values(), key=lambda s: self.rank(s, now)):
-            if budget <= 0 or len(self.running) >= self.batching.max_batch_size:
-                return
             if sequence.held:
                 continue
-            pages = self.pages.take(self.pages.needed(sequence.length + 1, 0))
-            if pages is None:
-                return
-            sequence.pages = pages
-            self.running[sequence.id] = self.waiting.pop(sequence.id)
+            if budget <= 0 or not self._place(sequence, now):
+                return  # nobody overtakes: a large one would starve
             budget -= sequence.length
             yield sequence
 
-    def _admissible(self, waiting: list[Sequence]) -> bool:
-        if len(self.running) >= self.batching.max_batch_size:
-            return False
-        return any(self.pages.needed(s.length + 1, 0) <= self.pages.free for s in waiting)
+    def _place(self, sequence: Sequence, now: float) -> bool:
+        """Take it into the batch, in the place of a held one if need be."""
+        while True:
+            if len(self.running) < self.batching.max_batch_size:
+                pages = self.pages.take(self.pages.needed(sequence.length, 0))
+                if pages is not None:
+                    sequence.pages = pages
+                    self.running[sequence.id] = self.waiting.pop(sequence.id)
+                    return True
+            held = [s for s in self.running.values() if s.held]
+            if not held:
+                return False
+            self._preempt(self._least(held, now))
 
     def _make_room(self, sequence: Sequence, now: float) -> bool:
         """Pages for one more token; False when the sequence itself had to step back."""
         while sequence.id in self.running:
-            missing = self.pages.needed(sequence.length + 1, len(sequence.pages))
-            pages = self.pages.take(missing)
+            pages = self.pages.take(self.pages.needed(sequence.length, len(sequence.pages)))
             if pages is not None:
                 sequence.pages += pages
                 return True
-            self._preempt(max(self.running.values(), key=lambda s: self.rank(s, now)))
+            self._preempt(self._least(self.running.values(), now))
         return False
+
+    def _least(self, sequences: Iterable[Sequence], now: float) -> Sequence:
+        return max(sequences, key=lambda s: (s.held, self.rank(s, now)))
 
     def _preempt(self, sequence: Sequence) -> None:
         """Back to waiting, to be computed again from its tokens; it keeps its place by its arrival."""

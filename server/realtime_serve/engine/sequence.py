@@ -18,6 +18,8 @@ class Sequence:
     """0 HIGH, 1 NORMAL, 2 LOW."""
     arrived: float
     """Seconds, on the clock of whoever calls the scheduler."""
+    seed: int = 0
+    """With the position it decides each draw: computed again after a preemption, the tokens stay the same."""
 
     generated: list[int] = field(default_factory=list)
     computed: int = 0

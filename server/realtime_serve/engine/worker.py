@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import select
-import socket
+import gc
+import logging
+import secrets
 import time
 from collections.abc import Iterable
 
-from realtime_serve.engine import frames
-from realtime_serve.engine.batch import Batch, Emission, Result
+from realtime_serve.engine.batch import Batch, Emission
+from realtime_serve.engine.link import Link
 from realtime_serve.engine.messages import (
     Abort,
     Configure,
     Failed,
     FinishReason,
-    FromEngine,
     Heartbeat,
     Hold,
     Load,
@@ -30,51 +30,16 @@ from realtime_serve.engine.runner import Runner
 from realtime_serve.engine.scheduler import Scheduler
 from realtime_serve.engine.sequence import Sequence
 
+log = logging.getLogger("realtime_serve.engine")
+
 HEARTBEAT_SECONDS = 5.0
 FAILED_STEPS = 3
 """So many failed steps in a row, and the process ends: a new one may do better."""
 WARM_UP_TOKENS = 4
-READ_SIZE = 1 << 16
-
-
-class FrontEndGone(Exception):
-    """The other end of the socket was closed."""
 
 
 class StepsFail(Exception):
     """The model fails at every step."""
-
-
-class Link:
-    """The engine's end of the socket."""
-
-    def __init__(self, connection: socket.socket) -> None:
-        self._socket = connection
-        self._reader = frames.reader_of_front_end()
-
-    def send(self, message: FromEngine) -> None:
-        """Raises FrontEndGone."""
-        try:
-            self._socket.sendall(frames.encode(message))
-        except OSError as error:
-            raise FrontEndGone(str(error)) from error
-
-    def receive(self, seconds: float) -> list[ToEngine]:
-        """What has come; waits at most so long for something to come. Raises FrontEndGone."""
-        readable, _, _ = select.select([self._socket], [], [], max(0.0, seconds))
-        if not readable:
-            return []
-        data = self._socket.recv(READ_SIZE)
-        if not data:
-            raise FrontEndGone("end of file")
-        return list(self._reader.feed(data))
-
-    def receive_load(self) -> Load:
-        """The first message. Raises FrontEndGone."""
-        while True:
-            for message in self.receive(HEARTBEAT_SECONDS):
-                if isinstance(message, Load):
-                    return message
 
 
 class Worker:
@@ -82,13 +47,14 @@ class Worker:
         self._runner = runner
         self._link = link
         pages = PageTable(count=runner.page_count, size=runner.page_size)
+        self._longest = min(runner.card.max_model_length, pages.count * pages.size)
         self._scheduler = Scheduler(pages, Configure())
         self._failed_steps = 0
         self._stopping = False
 
     def warm_up(self) -> None:
         """Generate a few tokens, so that the first request finds everything loaded. Raises what the runner raises."""
-        size = min(8, self._runner.card.max_model_length - WARM_UP_TOKENS)
+        size = min(8, self._longest - WARM_UP_TOKENS)
         greedy = Sampling(temperature=0.0)
         self._submit(Submit(-1, [0] * max(1, size), WARM_UP_TOKENS, greedy, [], 0))
         while self._scheduler.running or self._scheduler.waiting:
@@ -99,6 +65,8 @@ class Worker:
 
     def run(self) -> None:
         """Until Shutdown. Raises FrontEndGone, StepsFail."""
+        gc.collect()
+        gc.freeze()  # the model's hundred thousand objects need no look at each collection
         while not self._stopping:
             for message in self._link.receive(self._patience()):
                 self._obey(message)
@@ -117,31 +85,22 @@ class Worker:
         batch = self._scheduler.schedule(begin)
         if not batch.rows:
             return
-        emissions = self._scheduler.apply(batch, self._results(batch))
+        emissions = self._compute(batch)
         started = [row.sequence.id for row in batch.rows if row.start == 0]
         self._link.send(self._frame(emissions, time.monotonic() - begin, started))
         if self._failed_steps >= FAILED_STEPS:
-            raise StepsFail(f"{FAILED_STEPS} steps in a row failed: {emissions[0].error}")
+            raise StepsFail(f"{FAILED_STEPS} steps in a row failed, the last one with {emissions[0].error}")
 
-    def _results(self, batch: Batch) -> list[Result]:
+    def _compute(self, batch: Batch) -> list[Emission]:
+        """Whatever the model raises ends the sequences that were in the step, and no other."""
         try:
             results = self._runner.run(batch)
-        except (RuntimeError, MemoryError, ValueError, IndexError, TypeError) as error:
-            # Whatever torch raises ends the sequences that were in the step, and no other.
+        except Exception as error:
+            log.exception("a step failed", extra={"fields": {"sequences": len(batch.rows)}})
             self._failed_steps += 1
-            failed = Result(error=f"{type(error).__name__}: {error}")
-            return self._give_up(batch, failed)
+            return self._scheduler.fail(batch, f"{type(error).__name__}: {error}")
         self._failed_steps = 0
-        return results
-
-    def _give_up(self, batch: Batch, failed: Result) -> list[Result]:
-        for row in batch.rows:
-            if not row.samples:
-                self._scheduler.abort(row.sequence.id)
-                self._link.send(
-                    self._frame([Emission(row.sequence.id, -1, FinishReason.ERROR, failed.error)], 0.0)
-                )
-        return [failed for row in batch.rows if row.samples]
+        return self._scheduler.apply(batch, results)
 
     def _frame(self, emissions: list[Emission], seconds: float, started: Iterable[int] = ()) -> Step:
         return Step(
@@ -180,18 +139,27 @@ class Worker:
         return Configure(size, wanted.max_batch_tokens, wanted.max_wait_ms, wanted.dynamic)
 
     def _submit(self, message: Submit) -> None:
-        longest = self._runner.card.max_model_length
-        if not message.prompt or len(message.prompt) + 1 > longest:
-            error = f"a prompt of {len(message.prompt)} tokens does not fit (1 to {longest - 1})"
+        if error := self._refusal(message):
             self._link.send(self._frame([Emission(message.id, -1, FinishReason.ERROR, error)], 0.0))
             return
+        seed = message.sampling.seed
         sequence = Sequence(
             id=message.id,
             prompt=message.prompt,
-            max_tokens=min(message.max_tokens, longest - len(message.prompt)),
+            max_tokens=min(message.max_tokens, self._longest - len(message.prompt)),
             sampling=message.sampling,
             stop_ids=frozenset(message.stop_ids),
             priority=message.priority,
             arrived=time.monotonic(),
+            seed=secrets.randbits(63) if seed is None else seed,
         )
         self._scheduler.add(sequence)
+
+    def _refusal(self, message: Submit) -> str:
+        """What is wrong with it; one bad token would take the whole step along."""
+        prompt, vocabulary = message.prompt, self._runner.card.vocab_size
+        if not 1 <= len(prompt) < self._longest:
+            return f"a prompt of {len(prompt)} tokens does not fit (1 to {self._longest - 1})"
+        if min(prompt) < 0 or max(prompt) >= vocabulary:
+            return f"the prompt has a token outside the vocabulary (0 to {vocabulary - 1})"
+        return "" if message.max_tokens >= 1 else "max_tokens must be 1 or more"

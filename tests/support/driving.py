@@ -1,0 +1,156 @@
+"""Steps a scheduler and a runner by hand, and checks after each step what must always hold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence as Many
+from dataclasses import dataclass, field
+from typing import Any
+
+from realtime_serve.engine.batch import Batch, Emission, Result, Row
+from realtime_serve.engine.messages import Configure, FinishReason, ModelCard, Sampling
+from realtime_serve.engine.pages import PageTable
+from realtime_serve.engine.runner import Runner
+from realtime_serve.engine.scheduler import Scheduler
+from realtime_serve.engine.sequence import Sequence
+
+VOCABULARY = 97
+GREEDY = Sampling(temperature=0.0)
+
+
+def following(tokens: Many[int]) -> int:
+    """The memory runner's model: the next token hangs on every token before it."""
+    value = 1
+    for token in tokens:
+        value = (value * 31 + token + 7) % 1_000_003
+    return value % VOCABULARY
+
+
+def expected(prompt: Many[int], count: int) -> list[int]:
+    tokens = list(prompt)
+    for _ in range(count):
+        tokens.append(following(tokens))
+    return tokens[len(prompt) :]
+
+
+class MemoryRunner:
+    """A model whose cache holds the tokens themselves; it reads all but the new ones back out of the sequence's pages.
+
+    A page that two sequences share, that was given back too early or that was never filled shows in the tokens.
+    """
+
+    def __init__(self, *, count: int, size: int) -> None:
+        self.page_count, self.page_size = count, size
+        self.card = ModelCard("", VOCABULARY, [], count * size, "float32", "cpu", count * size)
+        self.memory = [[-1] * size for _ in range(count)]
+
+    def run(self, batch: Batch) -> list[Result]:
+        for row in batch.rows:
+            self._write(row)
+        return [Result(following(self._read(row))) for row in batch.rows if row.samples]
+
+    def _write(self, row: Row) -> None:
+        for position, token in enumerate(row.tokens, start=row.start):
+            page = row.sequence.pages[position // self.page_size]
+            self.memory[page][position % self.page_size] = token
+
+    def _read(self, row: Row) -> list[int]:
+        tokens = [token for page in row.sequence.pages for token in self.memory[page]]
+        return tokens[: row.end]
+
+
+@dataclass
+class Outcome:
+    tokens: list[int] = field(default_factory=list)
+    finish: int = 0
+    error: str = ""
+
+
+class Driver:
+    """The loop of the engine without its process."""
+
+    def __init__(self, runner: Runner, **batching: Any) -> None:
+        self.runner = runner
+        self.pages = PageTable(count=runner.page_count, size=runner.page_size)
+        self.scheduler = Scheduler(self.pages, Configure(**batching))
+        self.now = 0.0
+        self.outcomes: dict[int, Outcome] = {}
+        self.batches: list[Batch] = []
+
+    def add(
+        self,
+        prompt: Many[int],
+        max_tokens: int,
+        *,
+        sampling: Sampling = GREEDY,
+        stop_ids: Many[int] = (),
+        priority: int = 1,
+    ) -> int:
+        number = len(self.outcomes)
+        self.outcomes[number] = Outcome()
+        self.scheduler.add(
+            Sequence(
+                id=number,
+                prompt=list(prompt),
+                max_tokens=max_tokens,
+                sampling=sampling,
+                stop_ids=frozenset(stop_ids),
+                priority=priority,
+                arrived=self.now,
+                seed=sampling.seed or 0,
+            )
+        )
+        return number
+
+    def abort(self, number: int) -> None:
+        if self.scheduler.abort(number):
+            self.outcomes[number].finish = FinishReason.ABORT
+        self.check()
+
+    def step(self, seconds: float = 0.01) -> list[Emission]:
+        self.now += seconds
+        batch = self.scheduler.schedule(self.now)
+        self.check()
+        self.check_batch(batch)
+        self.batches.append(batch)
+        emissions = self.scheduler.apply(batch, self.runner.run(batch) if batch.rows else [])
+        for emission in emissions:
+            self._book(emission)
+        self.check()
+        return emissions
+
+    def finish(self, limit: int = 10_000) -> None:
+        """Step until nothing is left; every step must do something."""
+        for _ in range(limit):
+            if not self.scheduler.waiting and not self.scheduler.running:
+                return
+            self.step()
+            assert self.batches[-1].rows, "work is there, and a step did none of it"
+        raise AssertionError(f"not done after {limit} steps")
+
+    def check(self) -> None:
+        """Pages: each is free or held by one running sequence, none is lost."""
+        running, waiting = self.scheduler.running, self.scheduler.waiting
+        held = [page for sequence in running.values() for page in sequence.pages]
+        assert len(held) == len(set(held)), "a page with two owners"
+        assert self.pages.free + len(held) == self.pages.count, "a page was lost"
+        assert not any(sequence.pages for sequence in waiting.values())
+        assert not set(running) & set(waiting)
+        for number, outcome in self.outcomes.items():
+            assert (number in running or number in waiting) != bool(outcome.finish)
+
+    def check_batch(self, batch: Batch) -> None:
+        ids = [row.sequence.id for row in batch.rows]
+        assert len(ids) == len(set(ids)), "a sequence twice in a step"
+        assert sum(len(row.tokens) for row in batch.rows) <= self.scheduler.batching.max_batch_tokens
+        for row in batch.rows:
+            assert row.tokens
+            assert not row.sequence.held
+            assert row.end <= len(row.sequence.pages) * self.pages.size, "no room for the tokens of this row"
+        assert all(len(row.tokens) == 1 and row.samples for row in batch.rows[: batch.decoding])
+
+    def _book(self, emission: Emission) -> None:
+        outcome = self.outcomes[emission.id]
+        assert not outcome.finish, "a token after the end"
+        if emission.token >= 0:
+            outcome.tokens.append(emission.token)
+        outcome.finish, outcome.error = emission.finish, emission.error
