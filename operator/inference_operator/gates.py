@@ -143,7 +143,7 @@ def unwanted(_scene: Scene, fleet: Fleet) -> Verdict:
 
 def traffic_lost(scene: Scene, fleet: Fleet) -> Verdict:
     """The active Service selects no fleet of ours, and this one had the traffic last."""
-    message = f"Service {names.active_service(scene.observed.model.name)} selects no fleet; {fleet.name} had its traffic"
+    message = f"Service {names.active_service(scene.observed.model.name)} selects no fleet; {fleet.name} was the last to be promoted"
     lost = service_stands(scene, fleet).passed and not scene.roles.routed
     return Verdict(passed=lost, reason=Reason.TRAFFIC_RESTORED, message=message)
 

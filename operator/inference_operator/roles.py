@@ -1,8 +1,8 @@
 """Who is who among a model's fleets at this moment. Pure.
 
 The active Service's selector alone says which fleet is active. The rest follows from marks on the Deployments:
-a fleet that ever was active may have streams, so it only ever *leaves* (is drained, then stopped); a fleet that
-never was can be stopped at once.
+a fleet that was active, or was about to be when the operator died, may have streams: it only ever *leaves* (is
+drained, then stopped). A fleet that never came so far can be stopped at once.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Scene:
     @property
     def failure(self) -> Fleet | None:
         """The fleet that failed on this very ask; while there is one, the revision is not tried again."""
-        return next((fleet for fleet in self.roles.resting if self.is_failure(fleet)), None)
+        return next((fleet for fleet in self.observed.fleets if self.is_failure(fleet)), None)
 
     @property
     def kept(self) -> Fleet | None:
@@ -89,8 +89,8 @@ def cast_roles(observed: Observed, wanted: str | None) -> Roles:
         active=active,
         routed=routed is not None,
         preview=preview,
-        leaving=tuple(fleet for fleet in running if _left(fleet)),
-        superseded=tuple(fleet for fleet in running if fleet is not preview and not _left(fleet)),
+        leaving=tuple(fleet for fleet in running if fleet is not preview and _had_traffic(fleet)),
+        superseded=tuple(fleet for fleet in running if fleet is not preview and not _had_traffic(fleet)),
         resting=tuple(fleet for fleet in others if fleet.replicas == 0),
     )
 
@@ -105,23 +105,33 @@ def _routed_fleet(observed: Observed) -> Fleet | None:
 
 
 def _last_promoted(fleets: tuple[Fleet, ...]) -> Fleet | None:
-    """Who had the traffic when nothing says who has it: the Service was deleted, or its selector spoiled."""
-    candidates = [
-        (fleet.promoted_at, fleet.name, fleet)
-        for fleet in fleets
-        if fleet.promoted_at is not None and fleet.drain_started is None
-    ]
-    return max(candidates, key=lambda each: each[:2])[2] if candidates else None
+    """Who had the traffic when nothing says who has it: the Service was deleted, or its selector spoiled.
+
+    One that was surely active comes before one that was only about to be.
+    """
+    candidates = [fleet for fleet in fleets if _had_traffic(fleet) and fleet.drain_started is None]
+    return max(candidates, key=_promoted, default=None)
+
+
+def _promoted(fleet: Fleet) -> tuple[float, str, str]:
+    since = fleet.promoted_at.timestamp() if fleet.promoted_at else 0.0
+    return since, fleet.annotations.get(names.PROMOTING, ""), fleet.name
 
 
 def _preview(running: list[Fleet], wanted: str | None) -> Fleet | None:
+    """The newest fleet of the wanted revision that is on its way up."""
     fit = [fleet for fleet in running if fleet.revision == wanted and not _left(fleet) and not fleet.failed]
     return fit[-1] if fit else None
 
 
 def _left(fleet: Fleet) -> bool:
-    """Asked of a fleet that is not active: was it ever?"""
+    """Asked of a fleet that is not active: was it?"""
     return names.PROMOTED_AT in fleet.annotations or names.DRAIN_STARTED in fleet.annotations
+
+
+def _had_traffic(fleet: Fleet) -> bool:
+    """It was active, or was about to be: the flip may have been done and its mark not."""
+    return _left(fleet) or names.PROMOTING in fleet.annotations
 
 
 def _began(fleet: Fleet) -> tuple[float, str]:

@@ -109,12 +109,13 @@ def _flip(scene: Scene, fleet: Fleet) -> Iterator[Action]:
 
 
 def _fail(scene: Scene, fleet: Fleet, taken: Taken) -> Iterator[Action]:
+    """One that was about to be promoted may have streams: it leaves as others do, and is not stopped here."""
     marks = {
         names.FAILED: f"{taken.verdict.reason}: {taken.verdict.message}"[:1024],
         names.FAILED_AT: write_time(scene.observed.now),
         names.FAILED_ASK: scene.ask,
     }
-    yield _patch(fleet, marks, replicas=0)
+    yield _patch(fleet, marks, replicas=None if names.PROMOTING in fleet.annotations else 0)
 
 
 def _order_drain(scene: Scene, fleet: Fleet, _taken: Taken) -> Iterator[Action]:

@@ -39,6 +39,14 @@ def rounds(cluster: ModelCluster, count: int) -> ModelCluster:
     return cluster
 
 
+def rounds_until(cluster: ModelCluster, done: Callable[[], object], most: int = 60) -> None:
+    for _ in range(most):
+        if done():
+            return
+        cluster.round()
+    raise AssertionError(f"it did not come to that: {cluster.log[-12:]}")
+
+
 def serving(**sections) -> ModelCluster:
     """Version 1 serves, nothing is left to do."""
     cluster = ModelCluster(spec(V1, **sections))
@@ -60,8 +68,7 @@ def draining(streams: int = 2) -> ModelCluster:
     cluster = serving()
     cluster.open_streams(streams)
     cluster.edit(spec(V2))
-    while not fleet(cluster, "v1").annotations.get(names.DRAIN_STARTED):
-        cluster.round()
+    rounds_until(cluster, lambda: names.DRAIN_STARTED in fleet(cluster, "v1").annotations)
     return rounds(cluster, 8)
 
 
@@ -84,8 +91,7 @@ def test_a_new_model_gets_its_services_and_its_first_fleet():
 
 def first_fleet_ready() -> ModelCluster:
     cluster = ModelCluster()
-    while "promoting" not in str(said(plan(cluster.observe()))):
-        cluster.round()
+    rounds_until(cluster, lambda: "promoting" in str(said(plan(cluster.observe()))))
     return cluster
 
 
@@ -117,13 +123,10 @@ def flipped(*, lag: bool) -> ModelCluster:
     cluster = serving()
     cluster.edit(spec(V2))
     old = cluster.endpoints["chat"]
-    while FLEETS[cluster.active] != "v2":
-        cluster.round()
-        new = cluster.endpoints["chat"]
-    cluster.round(seconds=1)
-    del fleet(cluster, "v1").annotations[names.DRAIN_STARTED]
-    for pod in fleet(cluster, "v1").pods:
-        pod.annotations.pop(names.DRAIN, None)
+    rounds_until(cluster, lambda: FLEETS[cluster.active] == "v2")
+    new = cluster.endpoints["chat"]
+    cluster.endpoints["chat"] = old
+    cluster.carry_out(plan(cluster.observe()))
     cluster.endpoints["chat"] = (old | new) if lag else new
     return cluster
 
@@ -149,8 +152,7 @@ def idle_right_after_the_order() -> ModelCluster:
     """Two looks found no stream, but latecomers are still served."""
     cluster = serving()
     cluster.edit(spec(V2))
-    while not fleet(cluster, "v1").annotations.get(names.DRAINED_AT):
-        cluster.round()
+    rounds_until(cluster, lambda: names.DRAINED_AT in fleet(cluster, "v1").annotations)
     cluster.tick(2)
     return cluster
 
@@ -566,8 +568,7 @@ def test_a_plan_made_before_the_flip_cannot_stop_the_fleet_that_has_the_traffic_
     assert said(old)[-1] == "patch v2 to 0"
     cluster.edit(spec(V2))
     cluster.broken.clear()
-    while FLEETS[cluster.active] != "v2":
-        cluster.round()
+    rounds_until(cluster, lambda: FLEETS[cluster.active] == "v2")
     with pytest.raises(Stale):
         cluster.act(old.actions[-1])
     assert fleet(cluster, "v2").replicas == 1

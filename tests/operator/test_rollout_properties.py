@@ -182,7 +182,9 @@ class Rollouts(RuleBasedStateMachine):
         previews = [
             fleet.name
             for fleet in fleets
-            if fleet.replicas and fleet.promoted_at is None and fleet.name != self.cluster.active
+            if fleet.replicas
+            and names.PROMOTING not in fleet.annotations
+            and fleet.name != self.cluster.active
         ]
         assert len(previews) <= 1, previews
 
