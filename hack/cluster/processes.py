@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -13,6 +14,8 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -132,27 +135,38 @@ def processes() -> list[Process]:
     return [Process(part) for part in parts.all_parts()]
 
 
-def is_up() -> bool:
-    return all(process.healthy() for process in processes()) and objects.node_is_ready()
-
-
 def up(gpus: int) -> None:
     """A Ready node. Raises CannotRun, PartFailed, and what building and installing raise."""
     require_this_machine()
-    packages.ensure(packages.CLUSTER, packages.IMAGES)
-    binaries.ensure("kubernetes", "etcd", "coredns", "helm")
-    registry.up()
-    if not is_up():
-        down()  # what a killed run left would stand in the way
-        pki.ensure()
-        configs.write()
-        pki.write_kubeconfigs()
-        network.up()
+    with one_at_a_time():
+        packages.ensure(packages.CLUSTER, packages.IMAGES)
+        binaries.ensure("kubernetes", "etcd", "coredns", "helm")
+        registry.up()
+        if not any(process.pid() for process in processes()):
+            prepare()
         start_all()
-    objects.ensure(gpus)
+        objects.ensure(gpus)
+
+
+@contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """Two starts at once would each take the other's half for a ruin."""
+    with (places.RUN / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def prepare() -> None:
+    """Clear away what a killed run left, and write what the parts read. Never while a part runs: it may only be slow."""
+    down()
+    pki.ensure()
+    configs.write()
+    pki.write_kubeconfigs()
+    network.up()
 
 
 def start_all() -> None:
+    """Start the parts that do not run, in their order, and wait for each."""
     for process in processes():
         process.start()
         process.await_healthy()
