@@ -12,6 +12,7 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
 from realtime_serve.errors import InvalidRequest, ModelNotFound, RequestError
+from realtime_serve.generation.draining import Drain
 from realtime_serve.generation.serving import Serving
 from realtime_serve.web.connections import Connections
 from realtime_serve.web.errors import error_json, json_response, response_of, response_of_http
@@ -24,7 +25,7 @@ OnPrepare = Callable[[web.Request, web.StreamResponse], Awaitable[None]]
 _SAFE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 
-def identify(connections: Connections) -> Middleware:
+def identify(connections: Connections, drain: Drain) -> Middleware:
     """Name the request, and mark its connection as busy while it runs."""
 
     @web.middleware
@@ -32,7 +33,12 @@ def identify(connections: Connections) -> Middleware:
         given = request.headers.get("X-Request-Id", "")
         request[REQUEST_ID] = given if _SAFE_ID.fullmatch(given) else uuid.uuid4().hex
         with connections.busy(request.protocol):
-            return await handler(request)
+            response = await handler(request)
+        if drain.active:
+            # Its headers may have gone out before the order: closing is what keeps the client's next request
+            # from coming here, where it would be refused.
+            response.force_close()
+        return response
 
     return middleware
 

@@ -21,7 +21,8 @@ class HttpServer:
         self._serving = serving
         self._connections = Connections()
         app = web.Application(
-            middlewares=[identify(self._connections), tell_errors], client_max_size=MAX_BODY_BYTES
+            middlewares=[identify(self._connections, serving.drain), tell_errors],
+            client_max_size=MAX_BODY_BYTES,
         )
         app.router.add_routes(routes(serving, self._connections))
         app.on_response_prepare.append(sign(serving))

@@ -95,3 +95,17 @@ async def test_the_end_waits_for_what_runs(slow):
         await slow.serving.finish(PATIENCE)
         assert slow.serving.active == 0
         assert (await events(stream))[-1] == "[DONE]"
+
+
+async def test_a_connection_that_streamed_through_the_order_is_closed_after_its_stream(slow):
+    body = b'{"model": "chat", "prompt": "abc", "stream": true, "max_tokens": 300}'
+    head = b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+    reader, writer = await asyncio.open_connection("127.0.0.1", slow.port)
+    writer.write(head % len(body) + body)
+    headers = await reader.readuntil(b"\r\n\r\n")
+    assert b"200 OK" in headers
+    assert b"Connection: close" not in headers
+    await slow.serving.drain.obey(ORDER)
+    rest = await asyncio.wait_for(reader.read(), PATIENCE)  # ends only because the server closes
+    assert rest.endswith(b"data: [DONE]\n\n\r\n0\r\n\r\n")
+    writer.close()
