@@ -1,0 +1,1 @@
+"""Speed, as ratios against a peer in one run. No number stands without its peer or its floor beside it."""
