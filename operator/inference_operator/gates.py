@@ -110,7 +110,7 @@ def promotable(scene: Scene, fleet: Fleet) -> Verdict:
     return Verdict(
         passed=True,
         reason=Reason.GATES_PASSED,
-        message=f"Version {fleet.version} is ready on {fleet.replicas} pods",
+        message=f"Version {fleet.version} is ready on {_count(fleet.replicas, 'pod')}",
     )
 
 
@@ -145,19 +145,22 @@ def traffic_lost(scene: Scene, fleet: Fleet) -> Verdict:
     """The active Service selects no fleet of ours, and this one had the traffic last."""
     message = f"Service {names.active_service(scene.observed.model.name)} selects no fleet; {fleet.name} was the last to be promoted"
     lost = service_stands(scene, fleet).passed and not scene.roles.routed
-    return Verdict(passed=lost, reason=Reason.TRAFFIC_RESTORED, message=message)
+    fit = fleet.promoted_at is not None or bool(fleet.ready_pods)  # the flip to it may not have been done
+    return Verdict(passed=lost and fit, reason=Reason.TRAFFIC_RESTORED, message=message)
 
 
 def endpoints_verified(scene: Scene, _fleet: Fleet) -> Verdict:
-    """The active Service's ready endpoints are pods of the active fleet and no others, and at least one."""
+    """The active Service's ready endpoints are pods of the active fleet and no others.
+
+    And at least one, unless none is wanted.
+    """
     service = names.active_service(scene.observed.model.name)
     active = scene.roles.active
     listed = scene.observed.ready_endpoints(service)
     ours = {pod.uid for pod in active.live_pods} if active and scene.roles.routed else set()
+    served = bool(listed) or (scene.roles.routed and scene.spec.replicas == 0)
     message = f"{len(listed & ours)} of {len(listed)} ready endpoints of Service {service} are pods of the active fleet"
-    return Verdict(
-        passed=bool(listed) and listed <= ours, reason=Reason.WAITING_FOR_ENDPOINTS, message=message
-    )
+    return Verdict(passed=served and listed <= ours, reason=Reason.WAITING_FOR_ENDPOINTS, message=message)
 
 
 def pods_untold(_scene: Scene, fleet: Fleet) -> Verdict:
@@ -192,11 +195,15 @@ def drained(scene: Scene, fleet: Fleet) -> Verdict:
 def drain_overdue(scene: Scene, fleet: Fleet) -> Verdict:
     """The drain timeout has passed."""
     deadline = drain_deadline(scene, fleet)
-    left = f"{streams(fleet)} streams are left" if _all_known(fleet) else "some of its pods cannot be asked"
+    left = (
+        f"{_count(streams(fleet), 'stream')} left"
+        if _all_known(fleet)
+        else "some of its pods cannot be asked"
+    )
     return Verdict(
         passed=deadline is not None and scene.observed.now >= deadline,
         reason=Reason.DRAIN_DEADLINE_EXCEEDED,
-        message=f"Fleet {fleet.name} had {scene.spec.rollout.drain_timeout_seconds} s to drain and {left}",
+        message=f"Fleet {fleet.name} had {scene.spec.rollout.drain_timeout_seconds} s to drain: {left}",
     )
 
 
@@ -234,7 +241,7 @@ def _all_known(fleet: Fleet) -> bool:
 
 def _verdict_on_streams(fleet: Fleet, *, passed: bool) -> Verdict:
     count, silent = streams(fleet), [pod for pod in fleet.live_pods if pod.report is None]
-    message = f"Fleet {fleet.name} (version {fleet.version}) has {count} active streams"
+    message = f"Fleet {fleet.name} (version {fleet.version}) has {_count(count, 'active stream')}"
     if silent:
         message += f"; unknown, because they do not answer: {_names(silent)}"
     return Verdict(passed=passed, reason=Reason.WAITING_FOR_STREAMS, message=message)
@@ -254,6 +261,10 @@ def _loading(fleet: Fleet) -> str:
             said.append(f"{pod.name} is {report.state}" + (f" ({report.message})" if report.message else ""))
     ready = f"{len(fleet.ready_pods)} of {fleet.replicas} pods of fleet {fleet.name} are ready"
     return f"{ready}: {', '.join(said)}" if said else ""
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("" if number == 1 else "s")
 
 
 def _names(pods: list[Pod] | tuple[Pod, ...]) -> str:

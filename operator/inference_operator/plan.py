@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from inference_operator.spec import Spec
 
 
+CONFLICT_RECHECK = 30.0
+"""Seconds; nobody tells us when a stranger's object goes away."""
+
+
 def plan(observed: Observed) -> Plan:
     """What to do now. Deterministic: the time is in the observation."""
     if observed.model.deleting:
@@ -96,7 +100,11 @@ def _refuse(observed: Observed, scene: Scene | None, refusal: Refusal) -> Plan:
     """Touch nothing at all."""
     roles = scene.roles if scene else cast_roles(observed, None)
     status = refused_status(observed, roles, refusal)
-    return Plan(status=status, events=tuple(_warnings(observed.model.status, status)))
+    return Plan(
+        status=status,
+        events=tuple(_warnings(observed.model.status, status)),
+        recheck_after=CONFLICT_RECHECK if refusal.phase is Phase.CONFLICT else None,
+    )
 
 
 def _strangers(observed: Observed, roles: Roles) -> tuple[str, ...]:

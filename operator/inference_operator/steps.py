@@ -175,12 +175,12 @@ _WARNINGS = {Step.RESTORE, Step.FAIL, Step.STOP_OVERDUE}
 
 
 def _sentence(scene: Scene, taken: Taken) -> str:
-    verdict, fleet, version = taken.verdict.message, taken.fleet, scene.spec.model.version
+    verdict, fleet = taken.verdict.message, taken.fleet
     doing = {
         Step.RESTORE: "traffic is sent to it again",
         Step.STOP_SUPERSEDED: "it is stopped",
-        Step.REVIVE: f"it is started again with {scene.preview_size} replicas",
-        Step.CREATE: f"one is created with {scene.preview_size} replicas, beside what serves now",
+        Step.REVIVE: f"it is started again with replicas: {scene.preview_size}",
+        Step.CREATE: f"one is created with replicas: {scene.preview_size}",
         Step.RESIZE: "it is resized",
         Step.PROMOTE: f"traffic moves to fleet {fleet.name if fleet else ''}",
         Step.FAIL: "It is stopped; what served before goes on. Edit the spec to try again",
@@ -193,4 +193,4 @@ def _sentence(scene: Scene, taken: Taken) -> str:
         Step.FORGET: "it is deleted",
     }[taken.row.step]
     end = " " if verdict.endswith(".") else ". " if taken.row.step is Step.FAIL else "; "
-    return f"{verdict}{end}{doing}." if version or verdict else doing
+    return f"{verdict}{end}{doing}."

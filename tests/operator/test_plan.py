@@ -131,6 +131,13 @@ def flipped(*, lag: bool) -> ModelCluster:
     return cluster
 
 
+def flipped_and_scaled_to_zero() -> ModelCluster:
+    cluster = flipped(lag=False)
+    cluster.edit(spec(V2, replicas=0))
+    cluster.endpoints["chat"] = {}
+    return cluster
+
+
 def pod_born_while_draining() -> ModelCluster:
     cluster = draining()
     cluster.kill_pod(0)
@@ -320,6 +327,12 @@ def scaled_by_hand() -> ModelCluster:
     return cluster
 
 
+def active_deployment_deleted() -> ModelCluster:
+    cluster = serving()
+    del cluster.fleets[cluster.active]
+    return cluster
+
+
 def active_told_to_drain_by_hand() -> ModelCluster:
     cluster = serving()
     fleet(cluster, "v1").annotations[names.DRAIN_STARTED] = "2026-01-01T12:00:00Z"
@@ -362,6 +375,18 @@ TABLE: dict[str, Case] = {
     "only new pods among the endpoints: the old ones are told to drain": (
         lambda: flipped(lag=False),
         ["patch v1 +drain-started", "annotate v1-POD +drain"],
+    ),
+    "the successor was scaled to zero at once: the old pods are told to drain": (
+        flipped_and_scaled_to_zero,
+        [
+            "apply ConfigMap v2-settings",
+            "apply ConfigMap v1-settings",
+            "patch v2 to 0",
+            "annotate v2-POD +settings",
+            "annotate v1-POD +settings",
+            "patch v1 +drain-started",
+            "annotate v1-POD +drain",
+        ],
     ),
     "streams run on: they are waited for": (draining, []),
     "a pod born to a draining fleet is told too": (
@@ -494,6 +519,10 @@ TABLE: dict[str, Case] = {
         ["flip chat to v1"],
     ),
     "somebody scaled the active Deployment: it gets its size back": (scaled_by_hand, ["patch v1 to 1"]),
+    "somebody deleted the active Deployment: it is made again": (
+        active_deployment_deleted,
+        ["apply Service chat-preview", "apply Deployment v1"],
+    ),
     "the active fleet has an order to drain: it is taken back": (
         active_told_to_drain_by_hand,
         ["patch v1 -drain-started", "annotate v1-POD -drain"],

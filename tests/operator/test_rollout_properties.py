@@ -54,6 +54,9 @@ class WatchedCluster(ModelCluster):
         fleet = next(fleet for fleet in before.fleets if fleet.name == name)
         if fleet.promoted_at or not self.fresh:
             return
+        if names.PROMOTING in fleet.annotations and not had_an_active_fleet(before):
+            assert fleet.ready_pods
+            return
         pods = {pod.uid for pod in fleet.ready_pods}
         assert len(pods) == len(fleet.pods) == fleet.replicas > 0
         assert before.ready_endpoints("chat-preview") == pods
@@ -62,7 +65,7 @@ class WatchedCluster(ModelCluster):
     def _told_to_drain_only_behind_a_successor(self, before: Observed, active: str) -> None:
         successor = next(fleet for fleet in before.fleets if fleet.name == active)
         listed = before.ready_endpoints("chat")
-        assert listed
+        assert listed or self.zero_was_asked
         assert listed <= {pod.uid for pod in successor.pods}
 
     def _stopped_only_what_may_stop(self, before, streams, active, name) -> None:
@@ -75,6 +78,12 @@ class WatchedCluster(ModelCluster):
             assert overdue or not any(streams[pod.uid] for pod in fleet.pods), f"{name} was cut"
             assert told, f"{name} had traffic and was stopped without an order to drain"
         self.had_traffic.discard(fleet.uid)
+
+
+def had_an_active_fleet(observed: Observed) -> bool:
+    """The active Service selected a fleet that is there."""
+    selected = observed.child("Service", "chat").selector.get(names.LABEL_FLEET)
+    return selected in {fleet.name for fleet in observed.fleets}
 
 
 def wanted() -> st.SearchStrategy[dict]:
