@@ -94,7 +94,7 @@ def _progressing(scene: Scene, phase: Phase) -> Claim:
         return Claim(type=Condition.PROGRESSING, holds=True, reason=verdict.reason, message=message)
     if phase is Phase.FAILED and scene.failure:
         reason, _, message = scene.failure.failed.partition(": ")
-        text = f"{message} Fleet {scene.failure.name} is stopped; edit the spec to try again."
+        text = f"{message.rstrip('. ')}. Fleet {scene.failure.name} is stopped; edit the spec to try again."
         return Claim(type=Condition.PROGRESSING, holds=False, reason=_reason(reason), message=text)
     if phase is Phase.PENDING and not scene.arrived:
         message = f"Version {version} is about to be prepared."
