@@ -19,6 +19,8 @@ def kubelet() -> dict[str, Any]:
         "cgroupsPerQOS": False,
         "enforceNodeAllocatable": [],
         "failSwapOn": False,
+        # Without cgroups per pod, a pod that waits for its image makes this feature crash the kubelet (1.36).
+        "featureGates": {"InPlacePodLevelResourcesVerticalScaling": False},
         "localStorageCapacityIsolation": False,
         "authentication": {
             "anonymous": {"enabled": False},

@@ -1,11 +1,13 @@
 """One real cluster for all tests of this folder, brought up if it is not, and a namespace for each test."""
 
 import asyncio
+from contextlib import contextmanager
 from uuid import uuid4
 
 import pytest
 
 from hack.cluster import Cluster
+from hack.demo.parts import RELEASE
 from inference_operator.cluster.client import Client
 from tests.support.crd import ROOT
 
@@ -17,7 +19,25 @@ def cluster():
     up.kube.run(
         "wait", "--for=condition=Established", "crd/inferencemodels.realtime-serve.io", "--timeout=60s"
     )
-    return up
+    with demo_asleep(up.kube.within(RELEASE)):
+        yield up
+
+
+@contextmanager
+def demo_asleep(kube):
+    """An operator that the demo left here serves all namespaces, those of the tests too: it sleeps meanwhile."""
+    found = [one for one in kube.find("deployments") if one["metadata"]["name"] == RELEASE]
+    replicas = found[0]["spec"]["replicas"] if found else 0
+    if replicas:
+        scale(kube, 0)
+        kube.run("wait", "pod", "-l", f"app.kubernetes.io/name={RELEASE}", "--for=delete", "--timeout=60s")
+    yield
+    if replicas:
+        scale(kube, replicas)
+
+
+def scale(kube, replicas):
+    kube.run("scale", "deployment", RELEASE, f"--replicas={replicas}")
 
 
 @pytest.fixture

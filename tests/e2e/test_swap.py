@@ -114,7 +114,7 @@ def test_pods_that_share_a_claim_download_once(kube, image, start_operator):
 
 
 FAILING = {
-    "weights that were torn": ({"model": {"uri": f"hf://{TORN}"}}, "LoadFailed", "weights cannot be read"),
+    "weights that were torn": ({"model": {"uri": f"hf://{TORN}"}}, "CrashLooping", "weights cannot be read"),
     "an image that does not exist": (
         {"server": {"image": "localhost:5000/realtime-serve/server:no-such-tag"}},
         "ImagePullFailed",
