@@ -82,8 +82,14 @@ def reference(directory: Path) -> Any:
 
 def continuation(model: Any, prompt: list[int], count: int) -> list[int]:
     """What the oracle says next, greedily, one prompt alone, its end token included."""
+    tokens = torch.tensor([prompt])
     with torch.inference_mode():
         output = model.generate(
-            torch.tensor([prompt]), max_new_tokens=count, do_sample=False, pad_token_id=0, eos_token_id=END
+            tokens,
+            attention_mask=torch.ones_like(tokens),  # else it takes token 0 for padding
+            max_new_tokens=count,
+            do_sample=False,
+            pad_token_id=0,
+            eos_token_id=END,
         )
     return output[0, len(prompt) :].tolist()

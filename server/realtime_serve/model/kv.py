@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from realtime_serve.errors import EngineFailed
@@ -31,27 +33,37 @@ class KVCache:
         self, *, shapes: dict[int, Shape], slots: int, length: int, dtype: torch.dtype, device: torch.device
     ) -> None:
         self.slots, self.length = slots, length
-        # Empty, not zeros: the kernel gives memory when a slot is first written.
+        # Zeros, because what a mask hides must still be finite: NaN times nothing is NaN.
         self._layers = {
             layer: (
-                torch.empty(slots, shape.heads, length, shape.key_size, dtype=dtype, device=device),
-                torch.empty(slots, shape.heads, length, shape.value_size, dtype=dtype, device=device),
+                zeros((slots, shape.heads, length, shape.key_size), dtype, device),
+                zeros((slots, shape.heads, length, shape.value_size), dtype, device),
             )
             for layer, shape in shapes.items()
         }
-        for keys, values in self._layers.values():
-            keys[:, :, 0] = 0  # what a slot without a row looks at must be finite
-            values[:, :, 0] = 0
 
     def layer(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Keys and values of one layer."""
         return self._layers[index]
 
+    def clean(self, slot: int) -> None:
+        """Forget what a sequence that went wrong has left: it may be NaN, which would harm the next one."""
+        for keys, values in self._layers.values():
+            keys[slot] = 0
+            values[slot] = 0
+
+
+def zeros(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    """On a CPU the kernel gives the memory when it is first written, not now."""
+    if device.type != "cpu":
+        return torch.zeros(shape, dtype=dtype, device=device)
+    size = math.prod(shape) * dtype.itemsize
+    return torch.from_numpy(np.zeros(size, dtype=np.uint8)).view(dtype).view(shape)
+
 
 def bytes_per_token(shapes: dict[int, Shape], dtype: torch.dtype) -> int:
-    return (
-        sum(shape.heads * (shape.key_size + shape.value_size) for shape in shapes.values()) * dtype.itemsize
-    )
+    numbers = sum(shape.heads * (shape.key_size + shape.value_size) for shape in shapes.values())
+    return numbers * int(dtype.itemsize)
 
 
 def count_slots(*, token_bytes: int, length: int, free: int, fraction: float) -> int:

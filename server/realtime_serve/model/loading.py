@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import time
 from collections.abc import Callable
@@ -10,15 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AttentionInterface, AutoConfig, AutoModelForCausalLM, GenerationConfig
-from transformers.activations import NewGELUActivation
+from transformers import AttentionInterface, GenerationConfig
 
 from realtime_serve.engine.messages import Load, ModelCard
 from realtime_serve.errors import EngineFailed
 from realtime_serve.model import kv
 from realtime_serve.model.attention import NAME, SlotAttention
+from realtime_serve.model.proof import prove
 from realtime_serve.model.running import TransformersRunner
 from realtime_serve.model.source import fetch
+from realtime_serve.model.weights import read_config, read_model
 
 log = logging.getLogger("realtime_serve.model")
 
@@ -27,7 +29,7 @@ PROBE_TOKENS = 2
 
 def load_runner(load: Load, report: Callable[[str], None]) -> TransformersRunner:
     """Fetch, read, check, and make room. Raises EngineFailed with a reason for whatever stands in the way."""
-    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    torch.set_num_threads(count_cores())
     report(f"fetching {load.model}")
     directory = fetch(load.model, load.revision)
     device = pick_device(load.device)
@@ -52,7 +54,17 @@ def load_runner(load: Load, report: Callable[[str], None]) -> TransformersRunner
             }
         },
     )
-    return TransformersRunner(model=model, attention=attention, cache=cache, card=card)
+    runner = TransformersRunner(model=model, attention=attention, cache=cache, card=card)
+    prove(model, runner)
+    return runner
+
+
+def count_cores() -> int:
+    """Cores that this process may use; more threads than that make each other wait."""
+    cores = len(os.sched_getaffinity(0))
+    limit = Path("/sys/fs/cgroup/cpu.max")
+    quota, _, period = limit.read_text().partition(" ") if limit.is_file() else ("max", "", "")
+    return cores if quota == "max" else max(1, min(cores, math.ceil(int(quota) / int(period))))
 
 
 def pick_device(wanted: str) -> torch.device:
@@ -86,60 +98,6 @@ def pick_length(wanted: int, config: Any) -> int:
             )
         return wanted
     return min(wanted, int(own)) if wanted else int(own)
-
-
-def read_config(directory: Path) -> Any:
-    try:
-        config = AutoConfig.from_pretrained(directory, local_files_only=True)
-    except (OSError, ValueError, KeyError) as error:
-        raise EngineFailed("LoadFailed", f"{directory}: no usable config.json: {error}") from error
-    if getattr(config.get_text_config(), "attn_logit_softcapping", None):
-        raise EngineFailed("ModelUnsupported", "attention with soft-capped logits (Gemma 2) is not supported")
-    return config
-
-
-def read_model(directory: Path, config: Any, dtype: torch.dtype, device: torch.device) -> Any:
-    """In evaluation mode, on the device, in memory of its own. Raises EngineFailed."""
-    try:
-        model = AutoModelForCausalLM.from_pretrained(
-            directory,
-            config=config,
-            dtype=dtype,
-            local_files_only=True,
-            use_safetensors=True,
-            attn_implementation=NAME,
-        )
-    except torch.OutOfMemoryError as error:
-        raise EngineFailed("OutOfMemory", f"the weights do not fit into memory: {error}") from error
-    except (
-        Exception
-    ) as error:  # safetensors, transformers and torch each raise their own; all mean the same here
-        raise EngineFailed(
-            "LoadFailed", f"{directory}: the weights cannot be read: {type(error).__name__}: {error}"
-        ) from error
-    if not getattr(model, "_supports_attention_backend", False):
-        raise EngineFailed(
-            "ModelUnsupported",
-            f"{type(model).__name__} does not take attention from outside, as continuous batching needs",
-        )
-    model.eval()
-    own_memory(model)
-    use_fused_gelu(model)
-    return model.to(device)
-
-
-def own_memory(model: torch.nn.Module) -> None:
-    """Weights mapped from the file are slower to multiply with. They keep requires_grad: without it torch copies lm_head."""
-    for parameter in model.parameters():
-        parameter.data = parameter.data.clone()
-
-
-def use_fused_gelu(model: torch.nn.Module) -> None:
-    """The same function as one kernel in place of eight."""
-    for module in model.modules():
-        for name, child in module.named_children():
-            if isinstance(child, NewGELUActivation):
-                setattr(module, name, torch.nn.GELU(approximate="tanh"))
 
 
 def make_cache(model: Any, attention: SlotAttention, *, length: int, fraction: float) -> kv.KVCache:

@@ -20,15 +20,27 @@ class TransformersRunner:
         self.page_size = cache.length
         self._model = model
         self._attention = attention
-        self._attention.cache = cache
+        self._cache = self._attention.cache = cache
         self._device = next(model.parameters()).device
 
     @torch.inference_mode()  # type: ignore[untyped-decorator]
     def run(self, batch: Batch) -> list[Result]:
         """Raises what torch raises; nothing of the step then counts."""
+        logits = self.logits(batch)
+        sampling = [row for row in batch.rows if row.samples]
+        if not sampling:
+            return []
+        results = sample(logits, sampling)
+        for row, result in zip(sampling, results, strict=True):
+            if result.error:
+                self._cache.clean(row.sequence.pages[0])
+        return results
+
+    @torch.inference_mode()  # type: ignore[untyped-decorator]
+    def logits(self, batch: Batch) -> torch.Tensor:
+        """[sampling rows, vocabulary]: computes all rows, writes their keys and values."""
         tokens = [token for row in batch.rows for token in row.tokens]
         positions = [position for row in batch.rows for position in range(row.start, row.end)]
-        sampling = [row for row in batch.rows if row.samples]
         self._attention.plan = StepPlan(batch, self._device)
         output = self._model(
             input_ids=torch.tensor([tokens], device=self._device),
@@ -36,7 +48,8 @@ class TransformersRunner:
             use_cache=False,
             logits_to_keep=torch.tensor(last_tokens(batch), device=self._device, dtype=torch.long),
         )
-        return sample(output.logits[0], sampling) if sampling else []
+        logits: torch.Tensor = output.logits[0]
+        return logits
 
 
 def last_tokens(batch: Batch) -> list[int]:

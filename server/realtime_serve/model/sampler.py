@@ -1,62 +1,92 @@
-"""From logits to the next token of each row."""
+"""From logits to the next token of each row.
+
+A draw takes one number in [0, 1), made from the sequence's seed and the token's position, and looks up the token where the
+probabilities added up reach it. So a seed gives the same tokens in any company, and no row needs noise over the vocabulary.
+"""
 
 from __future__ import annotations
 
 import torch
 
 from realtime_serve.engine.batch import Result, Row
+from realtime_serve.engine.messages import Sampling
 
+CANDIDATES = 128
+"""Likeliest tokens among which top_p is looked for first. Rows whose candidates do not reach it are looked at again with
+`WIDER` times as many: the whole vocabulary is sorted for the flattest of distributions only."""
+WIDER = 16
+COLDEST = 1e-3
+"""A lower temperature than this is no other: the likeliest token, unless two are as good as equal."""
 MASK64 = (1 << 64) - 1
 
 
 def sample(logits: torch.Tensor, rows: list[Row]) -> list[Result]:
     """[rows, vocabulary] → a result for each row. A row whose logits are not finite gets an error, and no other does."""
     # max() and not argmax(): several times faster over bf16 on CPU.
-    best, greedy = logits.max(dim=-1)
+    best, tokens = logits.max(dim=-1)
     finite = torch.isfinite(best).tolist()
-    tokens = greedy.tolist()
-    for i, row in enumerate(rows):
-        if finite[i] and row.sampling.temperature > 0:
-            tokens[i] = draw(logits[i], row)
+    drawn = [place for place, row in enumerate(rows) if row.sampling.temperature > 0]
+    if drawn:
+        chosen = logits if len(drawn) == len(rows) else logits[drawn]
+        tokens[drawn] = draw(chosen.to(torch.float32, copy=True), [rows[place] for place in drawn])
     return [
         Result(token) if ok else Result(error="the model's output is not finite (NaN or infinity)")
-        for token, ok in zip(tokens, finite, strict=True)
+        for token, ok in zip(tokens.tolist(), finite, strict=True)
     ]
 
 
-def draw(logits: torch.Tensor, row: Row) -> int:
-    """One token by an exponential race: the largest p / e, e ~ Exp(1), is a draw from p; nothing is sorted or summed."""
-    sampling = row.sampling
-    scaled = keep_likely(logits.float() / sampling.temperature, sampling.top_k, sampling.top_p)
-    noise = torch.empty_like(scaled).exponential_(generator=generator(row, logits.device))
-    return int(
-        (torch.softmax(scaled, dim=-1) / noise.clamp_min_(torch.finfo(noise.dtype).tiny)).max(dim=-1).indices
-    )
+def draw(logits: torch.Tensor, rows: list[Row]) -> torch.Tensor:
+    """[rows, vocabulary], overwritten → [rows]: one token by chance for each row."""
+    temperatures = [max(COLDEST, row.sampling.temperature) for row in rows]
+    weights = torch.softmax(logits.div_(torch.tensor(temperatures, device=logits.device)[:, None]), dim=-1)
+    chances = torch.tensor([chance(row.sequence.seed, row.end) for row in rows], device=logits.device)
+    filtered = [place for place, row in enumerate(rows) if is_filtered(row.sampling, logits.shape[-1])]
+    samplings = [rows[place].sampling for place in filtered]
+    if len(filtered) == len(rows):
+        return pick_likely(weights, chances, samplings)
+    tokens = pick(weights, chances)
+    if filtered:
+        tokens[filtered] = pick_likely(weights[filtered], chances[filtered], samplings)
+    return tokens
 
 
-def keep_likely(logits: torch.Tensor, top_k: int, top_p: float) -> torch.Tensor:
-    """-inf for all but the k likeliest, then for all but the likeliest whose probabilities reach p."""
-    if 0 < top_k < logits.shape[-1]:
-        logits = logits.masked_fill(logits < logits.topk(top_k).values[-1], float("-inf"))
-    if top_p < 1.0:
-        ordered, order = logits.sort(descending=True)
-        probabilities = ordered.softmax(dim=-1)
-        before = probabilities.cumsum(dim=-1) - probabilities
-        logits = logits.index_fill(0, order[before >= top_p], float("-inf"))
-    return logits
+def pick(weights: torch.Tensor, chances: torch.Tensor) -> torch.Tensor:
+    """The first column of each row where the weights added up exceed the row's share of their sum."""
+    sums = weights.cumsum(dim=-1)
+    places = torch.searchsorted(sums, (chances * sums[:, -1])[:, None], right=True)[:, 0]
+    return places.clamp_(max=weights.shape[-1] - 1)
 
 
-def generator(row: Row, device: torch.device) -> torch.Generator | None:
-    """Noise that depends on the seed and the position alone; None without a seed: the process's own."""
-    seed = row.sampling.seed
-    if seed is None:
-        return None
-    return torch.Generator(device).manual_seed(mix(seed, row.end))
+def pick_likely(
+    weights: torch.Tensor, chances: torch.Tensor, samplings: list[Sampling], candidates: int = CANDIDATES
+) -> torch.Tensor:
+    """The same among the top_k likeliest, of those among the likeliest that reach top_p."""
+    vocabulary = weights.shape[-1]
+    tops = [s.top_k if 0 < s.top_k < vocabulary else vocabulary for s in samplings]
+    count = min(vocabulary, max(candidates, *(top for top in tops if top < vocabulary), 0))
+    likely, tokens = weights.topk(count)
+    limits = torch.tensor(tops, device=weights.device)[:, None]
+    likely = likely.masked_fill(torch.arange(count, device=weights.device) >= limits, 0.0)
+    sums = likely.cumsum(dim=-1)
+    among = torch.where(limits < vocabulary, sums[:, -1:], 1.0)
+    wanted = among * torch.tensor([s.top_p for s in samplings], device=weights.device)[:, None]
+    kept = likely.masked_fill(sums - likely >= wanted, 0.0)
+    kept[:, 0] = likely[:, 0]  # whatever top_p is, one is left
+    chosen = tokens.gather(1, pick(kept, chances)[:, None])[:, 0]
+    short = (sums[:, -1:] < wanted)[:, 0].nonzero()[:, 0].tolist()
+    if short and count < vocabulary:
+        again = [samplings[place] for place in short]
+        chosen[short] = pick_likely(weights[short], chances[short], again, candidates * WIDER)
+    return chosen
 
 
-def mix(seed: int, position: int) -> int:
-    """A well-spread 63-bit number from both (splitmix64's finaliser)."""
+def is_filtered(sampling: Sampling, vocabulary: int) -> bool:
+    return sampling.top_p < 1.0 or 0 < sampling.top_k < vocabulary
+
+
+def chance(seed: int, position: int) -> float:
+    """A number in [0, 1) from both, well spread (splitmix64's finaliser); 23 bits, so that float32 has it exactly."""
     value = (seed * 0x9E3779B97F4A7C15 + position * 0xBF58476D1CE4E5B9) & MASK64
     value = ((value ^ (value >> 30)) * 0xBF58476D1CE4E5B9) & MASK64
     value = ((value ^ (value >> 27)) * 0x94D049BB133111EB) & MASK64
-    return (value ^ (value >> 31)) >> 1
+    return float((value ^ (value >> 31)) >> 41) / 2**23

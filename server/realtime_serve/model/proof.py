@@ -1,0 +1,66 @@
+"""Before a model is served: what it says step by step over our cache is what transformers says in one go.
+
+Families keep state in many ways (sinks, convolutions, biases by distance), and one that this engine does not know would
+not fail but answer wrongly. A dozen tokens through both ways show it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from realtime_serve.engine.batch import Batch, Row
+from realtime_serve.engine.messages import Sampling
+from realtime_serve.engine.sequence import Sequence
+from realtime_serve.errors import EngineFailed
+from realtime_serve.model.attention import NAME
+from realtime_serve.model.running import TransformersRunner
+
+LENGTH = 12
+CHUNKS = (5, 4, 1, 1, 1)
+TOLERANCE = {torch.float32: 0.01}
+ROUGH_TOLERANCE = 0.15
+"""Of the difference's norm to the logits' own, in the types of 16 bits; a wrong model is near 1."""
+
+
+def prove(model: Any, runner: TransformersRunner) -> None:
+    """Raises EngineFailed when the two ways part."""
+    length = min(LENGTH, runner.card.max_model_length)
+    tokens = [(37 * place + 11) % runner.card.vocab_size for place in range(length)]
+    try:
+        wanted, found = whole(model, tokens), stepwise(runner, tokens)
+    except (RuntimeError, TypeError, AttributeError, ValueError, IndexError) as error:
+        raise EngineFailed("ModelUnsupported", f"{type(model).__name__} does not run: {error}") from error
+    difference = float((wanted - found).norm() / wanted.norm())
+    if not difference <= TOLERANCE.get(next(model.parameters()).dtype, ROUGH_TOLERANCE):
+        raise EngineFailed(
+            "ModelUnsupported",
+            f"{type(model).__name__} answers otherwise step by step than in one go (logits differ by {difference:.0%}): "
+            "it keeps state that this engine does not know, or its weights are broken",
+        )
+
+
+@torch.inference_mode()  # type: ignore[untyped-decorator]
+def whole(model: Any, tokens: list[int]) -> torch.Tensor:
+    """The logits after the last token, by transformers' own attention and without a cache."""
+    device = next(model.parameters()).device
+    model.set_attn_implementation("sdpa" if getattr(model, "_supports_sdpa", False) else "eager")
+    try:
+        output = model(input_ids=torch.tensor([tokens], device=device), use_cache=False, logits_to_keep=1)
+    finally:
+        model.set_attn_implementation(NAME)
+    return output.logits[0, -1].float()
+
+
+def stepwise(runner: TransformersRunner, tokens: list[int]) -> torch.Tensor:
+    """The same logits by chunks of a prompt and single tokens, as in service."""
+    sequence = Sequence(-1, tokens, 1, Sampling(temperature=0.0), frozenset(), 0, 0.0, pages=[0])
+    start, logits = 0, torch.empty(0)
+    for count in CHUNKS:
+        chunk = tokens[start : start + count]
+        if chunk:
+            row = Row(sequence, start, chunk, samples=True)
+            logits = runner.logits(Batch([row], decoding=int(len(chunk) == 1 and start > 0)))[0]
+            start += len(chunk)
+    return logits.float()
