@@ -32,6 +32,11 @@ class Cluster:
         return places.KUBECONFIG
 
     @property
+    def host_address(self) -> str:
+        """Where pods reach this machine."""
+        return kind.gateway() if self.backend == "kind" else places.NODE_IP
+
+    @property
     def logs(self) -> Path:
         """One folder with the log of every part and every container."""
         return places.LOGS

@@ -70,6 +70,13 @@ def down() -> None:
     subprocess.run(["docker", "rm", "--force", REGISTRY], check=False, capture_output=True)
 
 
+def gateway() -> str:
+    """This machine's address in kind's network."""
+    template = "{{(index .IPAM.Config 0).Gateway}}"
+    command = ["docker", "network", "inspect", "kind", "--format", template]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
 def _start_registry() -> None:
     if _succeeds("docker", "inspect", REGISTRY):
         _run("docker", "start", REGISTRY)

@@ -14,7 +14,7 @@ from hack.cluster.processes import CannotRun, PartFailed
 from hack.demo import parts, question
 from hack.demo.steps import Steps
 from hack.demo.swap import Swap, follow, swap, table
-from hack.hub.__main__ import NODE, PORT
+from hack.hub.__main__ import PORT
 from hack.hub.__main__ import up as hub_up
 from hack.images.engines import BuildFailed
 from hack.kube import Kube
@@ -45,7 +45,7 @@ def run() -> Swap:
         images = parts.build_images()
         print(f"   {images.server}\n   {images.operator}")
     with steps.step("Weights of SmolLM2-135M-Instruct, served as a hub would"):
-        hub_up(NODE, PORT)
+        hub_up(cluster.host_address, PORT)
     with steps.step("helm install"):
         parts.install_chart(cluster, images)
     kube = cluster.kube.within(NAMESPACE)
@@ -65,7 +65,7 @@ def run() -> Swap:
 
 def apply_model(cluster: Cluster, kube: Kube) -> None:
     cluster.kube.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
-    kube.apply(*parts.sample("chat-cpu.yaml", {"HF_ENDPOINT": f"http://{NODE}:{PORT}"}))
+    kube.apply(*parts.sample("chat-cpu.yaml", {"HF_ENDPOINT": f"http://{cluster.host_address}:{PORT}"}))
     follow(kube, MODEL, Steps().begin, lambda status: status["phase"] == "Ready")
 
 
