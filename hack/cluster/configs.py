@@ -20,7 +20,7 @@ def kubelet() -> dict[str, Any]:
         "enforceNodeAllocatable": [],
         "failSwapOn": False,
         # Without cgroups per pod, a pod that waits for its image makes this feature crash the kubelet (1.36).
-        "featureGates": {"InPlacePodLevelResourcesVerticalScaling": False},
+        "featureGates": {"InPlacePodVerticalScaling": False},
         "localStorageCapacityIsolation": False,
         "authentication": {
             "anonymous": {"enabled": False},
