@@ -1,5 +1,6 @@
 """The chart as a user installs it: a first model, a swap that the dashboard shows, an uninstall that ends no stream."""
 
+import json
 import subprocess
 import urllib.error
 import urllib.request
@@ -19,9 +20,9 @@ ROLLOUT_SECONDS = 240
 
 
 @pytest.fixture
-def release(cluster, namespace, tmp_path):
+def release(cluster, namespace):
     """The operator in its pod, for the models of the test's namespace alone."""
-    publish(tmp_path / "hub")
+    publish()
     images = build_images()
     install_chart(cluster, images, f"watchNamespace={namespace}", "crds.install=false", namespace=namespace)
     yield images
@@ -41,13 +42,20 @@ def release(cluster, namespace, tmp_path):
     )
 
 
-def refuse_one(url):
-    """A request that the server refuses, so that there is something to show of refusals."""
-    request = urllib.request.Request(
-        f"{url}/v1/completions", data=b"{}", headers={"Content-Type": "application/json"}
+def ask(url, **body):
+    question = {"model": "chat", "prompt": "one two", **body}
+    headers = {"Content-Type": "application/json"}
+    return urllib.request.Request(
+        f"{url}/v1/completions", data=json.dumps(question).encode(), headers=headers
     )
+
+
+def refuse_one_and_leave_one(url):
+    """So that there is something to show of requests that got no whole answer."""
     with pytest.raises(urllib.error.HTTPError):
-        urllib.request.urlopen(request)
+        urllib.request.urlopen(ask(url, max_tokens=1_000_000))
+    with urllib.request.urlopen(ask(url, max_tokens=1500, stream=True, ignore_eos=True)) as answer:
+        answer.read(16)
 
 
 def test_install_serve_swap_watch_and_uninstall(cluster, kube, namespace, release, tmp_path):
@@ -61,7 +69,7 @@ def test_install_serve_swap_watch_and_uninstall(cluster, kube, namespace, releas
         kube.patch("im", "chat", {"spec": {"model": {"version": "2.0.0"}}})
         kube.wait("im", "chat", settled_on("2.0.0"), ROLLOUT_SECONDS)
         streams.await_started(17, "2.0.0")
-        refuse_one(url)
+        refuse_one_and_leave_one(url)
         tested = cluster.helm("test", parts.RELEASE, "--namespace", namespace, "--logs")
         assert "chat answers" in tested
         for title, query in panel_queries(namespace=namespace, model="chat", interval="2m"):

@@ -26,8 +26,8 @@ ROLLOUT_SECONDS = 240
 
 
 @pytest.fixture(scope="module")
-def image(cluster, tmp_path_factory):
-    publish(tmp_path_factory.mktemp("hub"))
+def image(cluster):
+    publish()
     return build_images().server
 
 

@@ -3,8 +3,8 @@
 import copy
 import json
 import urllib.request
-from pathlib import Path
 
+from hack.cache import CACHE
 from hack.hub import samples
 from hack.hub.__main__ import NODE, PORT
 from hack.hub.__main__ import up as hub_up
@@ -17,12 +17,16 @@ TORN_BYTES = 4000
 """More than the header of the weights and less than their tensors."""
 
 
-def publish(directory: Path) -> None:
-    """Have a tiny model on the hub, and a copy whose weights were cut short."""
+def publish() -> None:
+    """Have a tiny model on the hub, and a copy whose weights were cut short. Both stay: another run may be using them."""
     hub_up(NODE, PORT)
-    model = write_model(directory / "tiny", max_position_embeddings=4096)
-    samples.link(model, TINY)
-    samples.truncate(model, TORN, keep_bytes=TORN_BYTES)
+    model = CACHE / "models" / "tiny"
+    if not (model / "config.json").exists():
+        write_model(model, max_position_embeddings=4096)
+    if not (samples.ROOT / TINY).exists():
+        samples.link(model, TINY)
+    if not (samples.ROOT / TORN).exists():
+        samples.truncate(model, TORN, keep_bytes=TORN_BYTES)
 
 
 def downloads(repository: str) -> int:
