@@ -13,6 +13,7 @@ from tests.support.models import (
     condition,
     downloads,
     in_phase,
+    merged,
     publish,
     settled_on,
     tiny_model,
@@ -114,13 +115,27 @@ def test_pods_that_share_a_claim_download_once(kube, image, start_operator):
 
 
 FAILING = {
-    "weights that were torn": ({"model": {"uri": f"hf://{TORN}"}}, "CrashLooping", "weights cannot be read"),
+    "weights that were torn": (
+        {
+            "model": {"uri": f"hf://{TORN}"},
+            "rollout": {"progressDeadlineSeconds": 75},
+        },  # a process must start and end
+        "CrashLooping",
+        "weights cannot be read",
+    ),
     "an image that does not exist": (
-        {"server": {"image": "localhost:5000/realtime-serve/server:no-such-tag"}},
+        {
+            "server": {"image": "localhost:5000/realtime-serve/server:no-such-tag"},
+            "rollout": {"progressDeadlineSeconds": 25},
+        },
         "ImagePullFailed",
         "no-such-tag",
     ),
-    "a GPU that is not there": ({"gpu": {"count": 9}}, "Unschedulable", "nvidia.com/gpu"),
+    "a GPU that is not there": (
+        {"gpu": {"count": 9}, "rollout": {"progressDeadlineSeconds": 25}},
+        "Unschedulable",
+        "nvidia.com/gpu",
+    ),
 }
 
 
@@ -128,8 +143,7 @@ FAILING = {
 def test_a_green_that_fails_leaves_blue_alone_and_says_why(kube, streams, case):
     change, reason, words = FAILING[case]
     before = pods(kube)
-    edit(kube, **change, rollout={"progressDeadlineSeconds": 25})
-    edit_version(kube, "2.0.0")
+    edit(kube, **merged(change, {"model": {"version": "2.0.0"}}))
     model = kube.wait("im", "chat", in_phase("Failed"), ROLLOUT_SECONDS)
     progressing = condition(model, "Progressing")
     assert progressing["status"] == "False"
