@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 import urllib.error
 
-from hack.background import DidNotStart
+from hack.background import DidNotStart, answers
 from hack.binaries import CannotBuild
 from hack.cluster import Cluster, places
 from hack.cluster.objects import NotReady
@@ -22,11 +23,13 @@ from hack.packages import PackagesMissing
 
 NAMESPACE = "demo"
 MODEL = "chat"
+REACHABLE_SECONDS = 300.0
 HOST = f"http://localhost:{places.HOST_PORT}"
 FAILURES = (
     BuildFailed,
     CannotBuild,
     CannotRun,
+    ConnectionError,
     DidNotStart,
     NotReady,
     PackagesMissing,
@@ -66,7 +69,12 @@ def run() -> Swap:
 def apply_model(cluster: Cluster, kube: Kube) -> None:
     cluster.kube.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
     kube.apply(*parts.sample("chat-cpu.yaml", {"HF_ENDPOINT": f"http://{cluster.host_address}:{PORT}"}))
-    follow(kube, MODEL, Steps().begin, lambda status: status["phase"] == "Ready")
+    begin = time.monotonic()
+    follow(kube, MODEL, begin, lambda status: status["phase"] == "Ready")
+    while not answers(f"{HOST}/health"):  # kube-proxy writes a new Service's rules up to a second later
+        if time.monotonic() > begin + REACHABLE_SECONDS:
+            raise TimeoutError(f"{HOST} does not answer, though the model is ready")
+        time.sleep(0.1)
 
 
 def ask() -> None:
