@@ -23,6 +23,7 @@ from inference_operator.cluster.events import Recorder
 from inference_operator.cluster.lease import Lease
 from inference_operator.cluster.observe import Observer
 from inference_operator.cluster.pods import PodReader
+from inference_operator.cluster.secrets import KeyReader
 from inference_operator.controller.metrics import Key, Metrics
 from inference_operator.controller.queue import WorkQueue
 from inference_operator.controller.reconcile import Reconciler
@@ -118,7 +119,12 @@ class Operator:
 
     def _reconciler(self, client: Client, pods: PodReader) -> Reconciler:
         return Reconciler(
-            observer=Observer(client=client, pods=pods, default_image=self.options.default_image),
+            observer=Observer(
+                client=client,
+                pods=pods,
+                keys=KeyReader(client=client, allowed=self.options.client_secrets),
+                default_image=self.options.default_image,
+            ),
             executor=Executor(client=client),
             reporter=Reporter(client=client),
             recorder=Recorder(client=client),

@@ -182,6 +182,16 @@ class Model:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ClientKeys:
+    """What stands in the Secret of one of `spec.clients`: never a key, only what may be shown of it."""
+
+    digests: tuple[str, ...] = ()
+    """SHA-256 in hex, the present key first."""
+    problem: str = ""
+    """Why a key is missing, as a sentence without its full stop; empty when nothing is wrong."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Observed:
     now: datetime
     """Aware, UTC."""
@@ -192,6 +202,10 @@ class Observed:
     """By Service name: the pods (uid) in its EndpointSlices, and whether `conditions.ready`."""
     default_image: str = ""
     """For models that name no image; empty: such a model is invalid."""
+    client_keys: Mapping[str, ClientKeys] = field(default_factory=dict)
+    """By the client's name."""
+    secrets_refused: str = ""
+    """Why Secrets could not be read at all, as a sentence without its full stop; empty where they could."""
 
     def child(self, kind: str, name: str) -> Child | None:
         return next((child for child in self.children if (child.kind, child.name) == (kind, name)), None)

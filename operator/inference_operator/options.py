@@ -15,6 +15,8 @@ class Options:
     """Which to serve; empty: all."""
     default_image: str = ""
     """Server image of models that name none; empty: such a model is invalid."""
+    client_secrets: bool = False
+    """Whether the Secrets of spec.clients may be read; if not, a spec that has clients is refused."""
     http_port: int = 8080
     """For /healthz and /metrics."""
     lease: str = ""
@@ -42,6 +44,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Options:
     return Options(
         namespaces=tuple(dict.fromkeys(namespaces)),
         default_image=given.default_image,
+        client_secrets=given.client_secrets,
         http_port=given.http_port,
         lease=given.lease,
         lease_namespace=given.lease_namespace,
@@ -50,6 +53,13 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Options:
         resync_seconds=given.resync_seconds,
         log_level=given.log_level,
     )
+
+
+def _switch(text: str) -> bool:
+    try:
+        return {"true": True, "false": False}[text]
+    except KeyError:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false") from None
 
 
 def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
@@ -70,6 +80,13 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         help="serve only this namespace; may be repeated [$OPERATOR_NAMESPACE, comma-separated]",
     )
     add("--default-image", "", "server image of models that name none", metavar="IMAGE")
+    add(
+        "--client-secrets",
+        "false",
+        "whether Secrets of spec.clients may be read: true or false",
+        type=_switch,
+        metavar="SWITCH",
+    )
     add("--http-port", 8080, "port of /healthz and /metrics", type=int)
     add("--lease", "", "name of the Lease for leader election", metavar="NAME")
     add("--lease-namespace", "", "namespace of that Lease", metavar="NS")

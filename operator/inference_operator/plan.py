@@ -45,6 +45,8 @@ def plan(observed: Observed) -> Plan:
         return _refuse(observed, scene, _conflict(strangers))
     if paths := unsupported(spec, observed.model.annotations):
         return _hold(scene, _unsupported(paths))
+    if scene.spec.clients and observed.secrets_refused:
+        return _hold(scene, _forbidden(observed.secrets_refused))
     return _proceed(scene)
 
 
@@ -140,9 +142,16 @@ def _unsupported(paths: tuple[str, ...]) -> Refusal:
     return Refusal(Phase.INVALID, Reason.UNSUPPORTED_FIELD, message)
 
 
+def _forbidden(why: str) -> Refusal:
+    message = f"spec.clients cannot be acted on: {why}. This spec is not applied; what serves goes on serving as it is."
+    return Refusal(Phase.INVALID, Reason.SECRETS_FORBIDDEN, message)
+
+
 _ALARMING = {
     Reason.INVALID_SPEC,
     Reason.UNSUPPORTED_FIELD,
+    Reason.SECRETS_FORBIDDEN,
+    Reason.CLIENT_KEY_MISSING,
     Reason.CONFLICT,
     Reason.IMAGE_PULL_FAILED,
     Reason.CRASH_LOOPING,

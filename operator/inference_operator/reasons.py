@@ -37,6 +37,8 @@ class Reason(StrEnum):
     INVALID_SPEC = "InvalidSpec"
     UNSUPPORTED_FIELD = "UnsupportedField"
     CONFLICT = "Conflict"
+    SECRETS_FORBIDDEN = "SecretsForbidden"
+    """The spec has clients, and this operator may not read their Secrets."""
     REFUSED = "RefusedByCluster"
     """The API server said no to what the model needs: quota, Pod Security, a field that it finds invalid."""
 
@@ -86,6 +88,7 @@ class Reason(StrEnum):
     DEADLINE_EXCEEDED = "DeadlineExceeded"
 
     # settings that reach running pods
+    CLIENT_KEY_MISSING = "ClientKeyMissing"
     SETTINGS_REJECTED = "SettingsRejected"
     SETTINGS_SPREADING = "SettingsSpreading"
     PODS_NOT_READY = "PodsNotReady"

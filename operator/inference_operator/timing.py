@@ -16,6 +16,8 @@ PREPARING = 2.0
 SPREADING = 2.0
 SILENT = 10.0
 """A pod that does not answer is asked less often."""
+KEYS = 30.0
+"""Secrets of clients are not watched, for that would need the right to list every Secret."""
 
 
 def recheck_after(scene: Scene, phase: Phase, *, stepped: bool) -> float | None:
@@ -26,7 +28,11 @@ def recheck_after(scene: Scene, phase: Phase, *, stepped: bool) -> float | None:
         return DRAINING
     if phase in {Phase.PREPARING, Phase.PROMOTING, Phase.PENDING}:
         return PREPARING
-    return _settings(scene)
+    return _soonest(_settings(scene), KEYS if scene.spec.clients else None)
+
+
+def _soonest(*times: float | None) -> float | None:
+    return min((time for time in times if time is not None), default=None)
 
 
 def _settings(scene: Scene) -> float | None:

@@ -39,8 +39,13 @@ def apply_if_needed(observed: Observed, manifest: dict[str, Any]) -> Iterator[Ap
 
 
 def fleet_settings(scene: Scene, fleet: str, revision: str, version: str) -> dict[str, Any]:
-    text = manifests.settings_text(scene.observed.model, scene.spec, version)
+    text = _settings_text(scene, version)
     return manifests.settings(scene.observed.model, fleet=fleet, revision=revision, text=text)
+
+
+def _settings_text(scene: Scene, version: str) -> str:
+    observed = scene.observed
+    return manifests.settings_text(observed.model, scene.spec, version, keys=observed.client_keys)
 
 
 def _services(scene: Scene) -> Iterator[Action]:
@@ -94,8 +99,7 @@ def _active_fleet(scene: Scene) -> Iterator[Action]:
 def _pod_settings(scene: Scene) -> Iterator[Action]:
     """Tell pods of new settings; the ConfigMap was applied before this."""
     for fleet in _running(scene):
-        text = manifests.settings_text(scene.observed.model, scene.spec, fleet.version)
-        current = manifests.settings_hash(text)
+        current = manifests.settings_hash(_settings_text(scene, fleet.version))
         for pod in fleet.live_pods:
             if pod.annotations.get(names.SETTINGS) != current:
                 yield AnnotatePod(pod=pod.name, uid=pod.uid, annotations={names.SETTINGS: current})

@@ -36,7 +36,7 @@ def rights(role: dict[str, Any]) -> Rights:
 @pytest.fixture(scope="module")
 def operator_rights() -> Rights:
     """In the namespaces of models, and for the Lease in its own."""
-    rendered = chart.render({"watchNamespace": "team-a"})
+    rendered = chart.render({"watchNamespace": "team-a", "rbac": {"clientSecrets": True}})
     roles = [rights(role) for role in chart.find(rendered, "Role")]
     return {place: verbs for role in roles for place, verbs in role.items()}
 
@@ -70,18 +70,29 @@ def test_the_operator_may_write_its_children_and_delete_only_what_a_plan_can_nam
     assert may_delete == deletable
 
 
+def test_secrets_are_only_got_by_name_and_only_when_that_is_asked_for(operator_rights: Rights) -> None:
+    assert operator_rights["", "secrets"] == {"get"}
+    for role in chart.find(chart.render({}), "ClusterRole"):
+        assert ("", "secrets") not in rights(role)
+
+
 def test_the_operator_never_writes_a_model_but_its_status(operator_rights: Rights) -> None:
     assert operator_rights[names.GROUP, names.PLURAL] == {"get", "list", "watch"}
     assert operator_rights[names.GROUP, f"{names.PLURAL}/status"] == {"patch"}
 
 
 def test_the_operator_reads_the_command_line_that_the_chart_writes() -> None:
-    values = {"watchNamespace": "team-a", "defaultServerImage": "r/server:1"}
+    values = {
+        "watchNamespace": "team-a",
+        "defaultServerImage": "r/server:1",
+        "rbac": {"clientSecrets": True},
+    }
     (deployment,) = chart.find(chart.render(values), "Deployment")
     arguments = deployment["spec"]["template"]["spec"]["containers"][0]["args"]
     assert options.parse(arguments, {}) == options.Options(
         namespaces=("team-a",),
         default_image="r/server:1",
+        client_secrets=True,
         http_port=8080,
         lease="realtime-serve",
         lease_namespace="realtime-serve",

@@ -13,6 +13,7 @@ from inference_operator.cluster.client import Client
 from inference_operator.cluster.events import Recorder
 from inference_operator.cluster.observe import Observer
 from inference_operator.cluster.pods import PodReader
+from inference_operator.cluster.secrets import KeyReader
 from inference_operator.controller.report import Reporter
 from inference_operator.errors import ClusterError, Refused, StaleObservation
 
@@ -260,7 +261,7 @@ def vars_of(model):
 
 
 async def test_a_model_that_does_not_exist_is_not_observed(client, namespace):
-    assert await Observer(client=client, pods=None).observe(namespace, "chat") is None
+    assert await Observer(client=client, pods=None, keys=None).observe(namespace, "chat") is None
 
 
 async def test_an_observation_tells_ours_from_a_strangers(executor, client, namespace, model):
@@ -270,7 +271,9 @@ async def test_an_observation_tells_ours_from_a_strangers(executor, client, name
     await executor.perform(namespace, Apply(manifest=preview))
     pods = PodReader()
     try:
-        observed = await Observer(client=client, pods=pods).observe(namespace, "chat")
+        observed = await Observer(client=client, pods=pods, keys=KeyReader(client=client)).observe(
+            namespace, "chat"
+        )
     finally:
         await pods.close()
     assert not observed.child("Service", "chat").ours

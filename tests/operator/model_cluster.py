@@ -14,6 +14,7 @@ from inference_operator import names
 from inference_operator.actions import Action, AnnotatePod, Apply, Delete, Flip, PatchFleet, Plan
 from inference_operator.observed import (
     Child,
+    ClientKeys,
     Fleet,
     Model,
     ModelReport,
@@ -92,6 +93,8 @@ class ModelCluster:
         self.broken: set[str] = set()
         """Versions whose pods never become ready."""
         self.capacity = 1000
+        self.client_keys: dict[str, ClientKeys] = {}
+        self.secrets_refused = ""
         self.log: list[str] = []
         self._count = 0
 
@@ -189,6 +192,8 @@ class ModelCluster:
             children=tuple(self._show_child(key, child) for key, child in self.children.items()),
             endpoints={name: dict(pods) for name, pods in self.endpoints.items()},
             default_image="server:1",
+            client_keys=dict(self.client_keys),
+            secrets_refused=self.secrets_refused,
         )
 
     def _show_fleet(self, name: str, fleet: SimFleet) -> Fleet:

@@ -15,7 +15,7 @@ import yaml
 
 from inference_operator import manifests
 from inference_operator.manifests.metadata import seal
-from inference_operator.observed import Model
+from inference_operator.observed import ClientKeys, Model
 from inference_operator.spec import parse
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -50,6 +50,11 @@ LARGE = {
         "runtimeClassName": "nvidia",
         "priorityClassName": "serving",
     },
+    "rateLimit": {"requestsPerMinute": 60, "burst": 5, "key": "header:X-Tenant"},
+    "clients": [
+        {"name": "web", "secretRef": "web-key", "priority": "high", "rateLimit": {"tokensPerMinute": 9}}
+    ],
+    "streaming": {"resumeWindowSeconds": 30},
     "rollout": {"drainTimeoutSeconds": 60},
     "service": {"type": "NodePort", "nodePort": 30080, "annotations": {"team": "a"}},
 }
@@ -61,7 +66,7 @@ def model(spec: dict[str, Any]) -> Model:
 
 def rendered(spec: dict[str, Any]) -> dict[str, Any]:
     owner, parsed = model(spec), parse(spec)
-    text = manifests.settings_text(owner, parsed, "1.0.0")
+    text = manifests.settings_text(owner, parsed, "1.0.0", keys={"web": ClientKeys(digests=("aa", "bb"))})
     fleet = {"fleet": "chat-abc", "revision": "abc"}
     return {
         "deployment": manifests.deployment(
@@ -105,6 +110,27 @@ def test_the_settings_hold_what_the_server_reads():
         "limits": {"maxConnections": 256, "maxQueue": 1024, "maxTokens": 4096, "requestTimeoutSeconds": 300},
         "streaming": {"heartbeatSeconds": 15, "bufferTokens": 1024, "idleTimeoutSeconds": 60},
     }
+
+
+def test_the_settings_hold_the_limits_of_callers_and_digests_of_their_keys():
+    settings = json.loads(rendered(LARGE)["settings"]["data"]["settings.json"])
+    assert settings["replicas"] == 2
+    assert settings["rateLimit"] == {"requestsPerMinute": 60, "burst": 5, "key": "header:X-Tenant"}
+    assert settings["clients"] == [
+        {
+            "name": "web",
+            "keySha256": ["aa", "bb"],
+            "priority": "high",
+            "rateLimit": {"tokensPerMinute": 9},
+        }
+    ]
+    assert settings["streaming"]["resumeWindowSeconds"] == 30
+
+
+def test_a_client_without_a_key_stays_in_the_list_so_that_the_model_is_not_opened_to_all():
+    parsed = parse(SMALL | {"clients": [{"name": "web", "secretRef": "gone"}]})
+    text = manifests.settings_text(model(SMALL), parsed, "1", keys={"web": ClientKeys(problem="gone")})
+    assert json.loads(text)["clients"] == [{"name": "web", "keySha256": [], "priority": "normal"}]
 
 
 def test_applying_the_active_service_never_moves_traffic():

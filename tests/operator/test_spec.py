@@ -98,9 +98,6 @@ UNSUPPORTED = {
     "spec.model.uri (s3://)": {"model": MODEL | {"uri": "s3://bucket/key"}},
     "spec.autoscaling": {"autoscaling": {"maxReplicas": 2}},
     "spec.server.frontends (2)": {"server": {"frontends": 2}},
-    "spec.rateLimit": {"rateLimit": {"requestsPerMinute": 1}},
-    "spec.clients": {"clients": [{"name": "web", "secretRef": "a"}]},
-    "spec.streaming.resumeWindowSeconds": {"streaming": {"resumeWindowSeconds": 0}},
     "spec.streaming.redisSecretRef": {"streaming": {"redisSecretRef": "r"}},
     "spec.suspend (true)": {"suspend": True},
     "spec.rollout.strategy (InPlace)": {"rollout": {"strategy": "InPlace"}},
@@ -117,10 +114,10 @@ def test_what_would_not_happen_is_listed(path, sections):
 
 
 def test_everything_that_would_not_happen_is_listed_at_once():
-    raw = minimal(suspend=True, rateLimit={"requestsPerMinute": 1}, rollout={"autoPromotion": False})
+    raw = minimal(suspend=True, autoscaling={"maxReplicas": 2}, rollout={"autoPromotion": False})
     annotations = {"realtime-serve.io/promote": "abc", "other/promote": "abc"}
     assert unsupported(parse(raw), annotations) == (
-        "spec.rateLimit",
+        "spec.autoscaling",
         "spec.suspend (true)",
         "spec.rollout.autoPromotion (false)",
         "metadata.annotations[realtime-serve.io/promote]",

@@ -12,9 +12,9 @@ import yaml
 
 from inference_operator.actions import Plan
 from inference_operator.diagnosis import diagnose
-from inference_operator.observed import Fleet, ModelReport, Pod, PodReport, Trouble, VersionReport
+from inference_operator.observed import ClientKeys, Fleet, ModelReport, Pod, PodReport, Trouble, VersionReport
 from inference_operator.plan import plan
-from tests.operator.model_cluster import START, ModelCluster, spec
+from tests.operator.model_cluster import START, ModelCluster, describe, spec
 
 V1, V2 = "1.0.0", "2.0.0"
 CRD = Path(__file__).parents[2] / "crds/inferencemodels.yaml"
@@ -259,6 +259,58 @@ def test_every_unsupported_field_is_named():
     _, reason, message = condition(plan(cluster.observe()), "Ready")
     assert reason == "UnsupportedField"
     assert "spec.autoscaling, spec.suspend (true)" in message
+
+
+WEB = {"clients": [{"name": "web", "secretRef": "web-key"}]}
+
+
+def test_a_key_that_is_missing_is_named_and_all_else_goes_on():
+    cluster = serving()
+    cluster.client_keys["web"] = ClientKeys(problem="Secret web-key of client web does not exist")
+    cluster.edit(spec(V1, **WEB, limits={"maxQueue": 7}))
+    made = cluster.round()
+    assert [event.reason for event in made.events] == ["ClientKeyMissing"]
+    made = cluster.round()
+    assert condition(made, "Degraded") == (
+        "True",
+        "ClientKeyMissing",
+        "Secret web-key of client web does not exist. All else of this model goes on.",
+    )
+    assert condition(made, "Ready")[0] == "True"
+    assert made.recheck_after is not None
+    assert '"maxQueue": 7' in settings_of(cluster)
+
+
+def test_clients_are_refused_with_the_charts_value_where_secrets_may_not_be_read():
+    cluster = serving()
+    before = settings_of(cluster)
+    cluster.secrets_refused = "set the chart's value rbac.clientSecrets to true"
+    cluster.edit(spec(V1, **WEB, limits={"maxQueue": 7}))
+    made = cluster.round()
+    status, reason, message = condition(made, "Ready")
+    assert (status, reason) == ("False", "SecretsForbidden")
+    assert "rbac.clientSecrets" in message
+    assert condition(made, "Available")[0] == "True"
+    assert settings_of(cluster) == before
+
+
+def test_a_rotated_key_reaches_the_pods_without_an_edit():
+    cluster = serving()
+    cluster.client_keys["web"] = ClientKeys(digests=("old",))
+    cluster.edit(spec(V1, **WEB))
+    for _ in range(3):
+        last = cluster.round()
+    assert last.actions == ()
+    assert last.recheck_after <= 60
+    cluster.client_keys["web"] = ClientKeys(digests=("new", "old"))
+    assert [describe(action) for action in cluster.round().actions] == [
+        f"apply ConfigMap {cluster.active}-settings",
+        f"annotate {next(iter(cluster._pods())).name} +settings",
+    ]
+
+
+def settings_of(cluster):
+    return cluster.children["ConfigMap", f"{cluster.active}-settings"].content["data"]["settings.json"]
 
 
 def test_a_stranger_in_the_way_is_named():

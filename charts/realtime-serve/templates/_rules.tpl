@@ -31,4 +31,9 @@
 - apiGroups: [""]
   resources: [events]
   verbs: [get, create, patch]
+{{- if .Values.rbac.clientSecrets }}
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [get]
+{{- end }}
 {{- end -}}

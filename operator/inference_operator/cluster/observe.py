@@ -11,8 +11,10 @@ from inference_operator import names, spec
 from inference_operator.cluster import convert, kinds
 from inference_operator.cluster.client import Client, Object
 from inference_operator.cluster.pods import PodReader
+from inference_operator.cluster.secrets import KeyReader
 from inference_operator.errors import InvalidSpec
 from inference_operator.observed import Child, Fleet, Model, Observed, Pod, names_to_look_up
+from inference_operator.spec import Spec
 
 _CHILD_KINDS = (kinds.SERVICE, kinds.CONFIG_MAP, kinds.DISRUPTION_BUDGET)
 
@@ -25,6 +27,7 @@ def _now() -> datetime:
 class Observer:
     client: Client
     pods: PodReader
+    keys: KeyReader
     default_image: str = ""
     clock: Callable[[], datetime] = _now
 
@@ -34,6 +37,7 @@ class Observer:
         if content is None:
             return None
         model = convert.read_model(content)
+        wanted = _parse(model)
         deployments, pods, slices, *listed = await self._list(model)
         ours = [found for found in deployments if convert.is_controlled_by(found, model.uid)]
         fleets = _fleets(ours, await self._read_pods(pods))
@@ -43,7 +47,8 @@ class Observer:
             for found in some
         ]
         children += [convert.read_child("Deployment", d, model.uid) for d in deployments if d not in ours]
-        children += await self._look_up(model, fleets, children)
+        children += await self._look_up(model, wanted, fleets, children)
+        keys, refused = await self.keys.read(namespace, wanted.clients if wanted else ())
         return Observed(
             now=self.clock(),
             model=model,
@@ -51,6 +56,8 @@ class Observer:
             children=tuple(children),
             endpoints=convert.read_endpoints(slices),
             default_image=self.default_image,
+            client_keys=keys,
+            secrets_refused=refused,
         )
 
     async def _list(self, model: Model) -> list[list[Object]]:
@@ -72,23 +79,22 @@ class Observer:
             for pod, report in zip(pods, reports, strict=True)
         ]
 
-    async def _look_up(self, model: Model, fleets: Iterable[Fleet], known: list[Child]) -> list[Child]:
+    async def _look_up(
+        self, model: Model, wanted: Spec | None, fleets: Iterable[Fleet], known: list[Child]
+    ) -> list[Child]:
         """What stands, without our label, under a name that a plan could write."""
         seen = {(child.kind, child.name) for child in known} | {
             ("Deployment", fleet.name) for fleet in fleets
         }
         fleet_names = tuple(fleet.name for fleet in fleets)
-        wanted = [
-            place
-            for place in names_to_look_up(model.name, _revision(model), fleet_names)
-            if place not in seen
-        ]
+        revision = spec.revision(wanted) if wanted else None
+        unseen = [place for place in names_to_look_up(model.name, revision, fleet_names) if place not in seen]
         found = await asyncio.gather(
-            *(self.client.get(kinds.BY_NAME[kind], model.namespace, name) for kind, name in wanted)
+            *(self.client.get(kinds.BY_NAME[kind], model.namespace, name) for kind, name in unseen)
         )
         return [
             convert.read_child(kind, content, model.uid)
-            for (kind, _), content in zip(wanted, found, strict=True)
+            for (kind, _), content in zip(unseen, found, strict=True)
             if content is not None
         ]
 
@@ -100,8 +106,9 @@ def _fleets(deployments: Iterable[Object], pods: list[tuple[str, Pod]]) -> tuple
     )
 
 
-def _revision(model: Model) -> str | None:
+def _parse(model: Model) -> Spec | None:
+    """None when the spec makes no sense; the plan says so."""
     try:
-        return spec.revision(spec.parse(model.spec))
+        return spec.parse(model.spec)
     except InvalidSpec:
         return None

@@ -9,15 +9,18 @@ from inference_operator import names
 from inference_operator.manifests.metadata import metadata, seal
 
 if TYPE_CHECKING:
-    from inference_operator.observed import Model
+    from collections.abc import Mapping
+
+    from inference_operator.observed import ClientKeys, Model
     from inference_operator.spec import Spec
+    from inference_operator.spec.live import Client, ClientRateLimit, Streaming
 
 KEY = "settings.json"
 
 
-def settings_text(model: Model, spec: Spec, version: str) -> str:
+def settings_text(model: Model, spec: Spec, version: str, *, keys: Mapping[str, ClientKeys]) -> str:
     """What the server reads: the live sections under their names in the resource."""
-    batching, limits, streaming = spec.batching, spec.limits, spec.streaming
+    batching, limits = spec.batching, spec.limits
     content = {
         "generation": model.generation,
         "activeVersion": version,
@@ -33,11 +36,8 @@ def settings_text(model: Model, spec: Spec, version: str) -> str:
             "maxTokens": limits.max_tokens,
             "requestTimeoutSeconds": limits.request_timeout_seconds,
         },
-        "streaming": {
-            "heartbeatSeconds": streaming.heartbeat_seconds,
-            "bufferTokens": streaming.buffer_tokens,
-            "idleTimeoutSeconds": streaming.idle_timeout_seconds,
-        },
+        "streaming": _streaming(spec.streaming),
+        **_callers(spec, keys),
     }
     return json.dumps(content, indent=2) + "\n"
 
@@ -57,3 +57,46 @@ def settings(model: Model, *, fleet: str, revision: str, text: str) -> dict[str,
             "data": {KEY: text},
         }
     )
+
+
+def _streaming(streaming: Streaming) -> dict[str, Any]:
+    found = {
+        "heartbeatSeconds": streaming.heartbeat_seconds,
+        "bufferTokens": streaming.buffer_tokens,
+        "idleTimeoutSeconds": streaming.idle_timeout_seconds,
+        "resumeWindowSeconds": streaming.resume_window_seconds,
+    }
+    return _given(found)
+
+
+def _callers(spec: Spec, keys: Mapping[str, ClientKeys]) -> dict[str, Any]:
+    """Limits for each caller. `replicas`: every pod allows its share, by the size asked for.
+
+    A client whose Secret has no key stays in the list without one: to leave it out could open the model to all.
+    """
+    if spec.rate_limit is None and not spec.clients:
+        return {}
+    limit = spec.rate_limit
+    shared = {"replicas": max(spec.replicas, 1)}
+    common = {"rateLimit": _limit(limit) | {"key": limit.key}} if limit else {}
+    own = [_client(client, keys[client.name].digests) for client in spec.clients]
+    return shared | common | ({"clients": own} if own else {})
+
+
+def _client(client: Client, digests: tuple[str, ...]) -> dict[str, Any]:
+    limit = {"rateLimit": _limit(client.rate_limit)} if client.rate_limit else {}
+    return {"name": client.name, "keySha256": list(digests), "priority": client.priority, **limit}
+
+
+def _limit(limit: ClientRateLimit) -> dict[str, Any]:
+    found = {
+        "requestsPerMinute": limit.requests_per_minute,
+        "tokensPerMinute": limit.tokens_per_minute,
+        "burst": limit.burst,
+    }
+    return _given(found)
+
+
+def _given(found: Mapping[str, Any]) -> dict[str, Any]:
+    """What is set; the server has its own default for the rest."""
+    return {key: value for key, value in found.items() if value is not None}

@@ -28,12 +28,6 @@ def _fields(spec: Spec) -> Iterator[str]:
         yield "spec.autoscaling"
     if spec.server.frontends != 1:
         yield f"spec.server.frontends ({spec.server.frontends})"
-    if spec.rate_limit is not None:
-        yield "spec.rateLimit"
-    if spec.clients:
-        yield "spec.clients"
-    if spec.streaming.resume_window_seconds is not None:
-        yield "spec.streaming.resumeWindowSeconds"
     if spec.streaming.redis_secret_ref:
         yield "spec.streaming.redisSecretRef"
     if spec.suspend:

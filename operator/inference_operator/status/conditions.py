@@ -133,6 +133,9 @@ def _degraded(scene: Scene) -> Claim:
     fleet = scene.roles.active
     if fleet and (finding := diagnose(fleet)):
         return Claim(type=Condition.DEGRADED, holds=True, reason=finding.reason, message=finding.message)
+    if problems := [keys.problem for keys in scene.observed.client_keys.values() if keys.problem]:
+        text = f"{'; '.join(problems)}. All else of this model goes on."
+        return Claim(type=Condition.DEGRADED, holds=True, reason=Reason.CLIENT_KEY_MISSING, message=text)
     for pod in fleet.live_pods if fleet else ():
         if pod.report and pod.report.settings_error:
             text = (

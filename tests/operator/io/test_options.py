@@ -13,6 +13,7 @@ def test_every_option_has_an_environment_variable():
     environment = {
         "OPERATOR_NAMESPACE": "team-a, team-b",
         "OPERATOR_DEFAULT_IMAGE": "server:1",
+        "OPERATOR_CLIENT_SECRETS": "true",
         "OPERATOR_HTTP_PORT": "9090",
         "OPERATOR_LEASE": "leader",
         "OPERATOR_LEASE_NAMESPACE": "system",
@@ -24,6 +25,7 @@ def test_every_option_has_an_environment_variable():
     assert parse(["run"], environment) == Options(
         namespaces=("team-a", "team-b"),
         default_image="server:1",
+        client_secrets=True,
         http_port=9090,
         lease="leader",
         lease_namespace="system",
@@ -47,6 +49,7 @@ def test_the_command_line_wins_over_the_environment():
         (["run", "--workers", "0"], "above zero"),
         (["run", "--http-port", "70000"], "65535"),
         (["run", "--http-port", "many"], "invalid int value"),
+        (["run", "--client-secrets", "perhaps"], "neither true nor false"),
         (["run", "--log-level", "loud"], "invalid choice"),
         (["run", "--unknown"], "unrecognized arguments"),
     ],
