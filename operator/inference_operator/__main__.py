@@ -30,7 +30,8 @@ from inference_operator.controller.reconcile import Reconciler
 from inference_operator.controller.report import Reporter
 from inference_operator.controller.work import Resync, Worker
 from inference_operator.errors import OperatorError
-from inference_operator.options import Options
+from inference_operator.options import Options, PlanOptions
+from inference_operator.plan_command import plan_edit
 
 FINISH = 5.0
 """Seconds that running reconciles get after SIGTERM."""
@@ -209,24 +210,24 @@ async def _end(*tasks: asyncio.Task[object]) -> None:
             _log.debug("while stopping: %s: %s", type(outcome).__name__, outcome)
 
 
-async def _run(chosen: Options) -> None:
-    await Operator(chosen).run()
-
-
-def main() -> int:
-    chosen = options.parse(sys.argv[1:], os.environ)
+async def _run(chosen: Options) -> int:
     logging.basicConfig(
         level=chosen.log_level.upper(), format="%(asctime)s %(levelname)-7s %(name)s: %(message)s"
     )
     logging.getLogger("kopf.objects").setLevel(logging.WARNING)  # else two lines for each event
     if chosen.kubeconfig:
         os.environ["KUBECONFIG"] = chosen.kubeconfig  # kopf reads it there
+    await Operator(chosen).run()
+    return 0
+
+
+def main() -> int:
+    chosen = options.parse(sys.argv[1:], os.environ)
     try:
-        asyncio.run(_run(chosen))
+        return asyncio.run(plan_edit(chosen) if isinstance(chosen, PlanOptions) else _run(chosen))
     except OperatorError as error:
         _log.error("%s", error)
         return 1
-    return 0
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 OperatorError
 ├── InvalidSpec          the model asks for something that makes no sense: the user mends it
+├── Unreadable           a file that the command line names cannot be used
 ├── LeaseLost            another process may lead now: this one must write nothing more
 └── ClusterError         a call to the API server failed
     ├── Refused          it understood and said no; the same call will be refused again
@@ -26,6 +27,10 @@ class InvalidSpec(OperatorError):
         super().__init__(f"{path}: {problem}")
         self.path = path
         self.problem = problem
+
+
+class Unreadable(OperatorError):
+    """A file that the command line names is not there, is no YAML, or holds something else."""
 
 
 class LeaseLost(OperatorError):

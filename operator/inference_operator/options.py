@@ -1,4 +1,4 @@
-"""The command line. Every option has an environment variable: --default-image is OPERATOR_DEFAULT_IMAGE. Pure."""
+"""The command line. Every option of `run` has an environment variable: --default-image is OPERATOR_DEFAULT_IMAGE. Pure."""
 
 from __future__ import annotations
 
@@ -6,11 +6,21 @@ import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+AGAINST_CLUSTER = "cluster"
 _LEVELS = ("debug", "info", "warning", "error")
+_PLAN = """\
+Prints which fields of an InferenceModel would change and whether each is live or rolling, the revision before and
+after, and the steps that the operator would take on a cluster where all goes well: the operator's own planner
+takes them. Works without a cluster, and writes nothing.
+
+exit code: 0 no rollout (nothing changes, or live fields only); 3 a rollout; 4 the operator would refuse the spec;
+1 a file or the cluster cannot be read; 2 a wrong command line"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Options:
+    """Of `run`."""
+
     namespaces: tuple[str, ...] = ()
     """Which to serve; empty: all."""
     default_image: str = ""
@@ -30,10 +40,47 @@ class Options:
     log_level: str = "info"
 
 
-def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Options:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlanOptions:
+    """Of `plan`."""
+
+    file: str
+    """The model as it is wanted; `-` is standard input."""
+    against: str = ""
+    """The model as it is: `cluster`, or a file; empty: there is none yet."""
+    default_image: str = ""
+    kubeconfig: str = ""
+
+
+def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Options | PlanOptions:
     """Exits with a message when an option makes no sense."""
-    parser = _parser(environment)
+    parser = argparse.ArgumentParser(
+        prog="python -m inference_operator", description="Serves InferenceModels."
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    _add_run(commands.add_parser("run", help="run the operator"), environment)
+    _add_plan(
+        commands.add_parser(
+            "plan",
+            help="tell what an edit would do",
+            description=_PLAN,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+    )
     given = parser.parse_args(arguments)
+    if given.command == "plan":
+        return PlanOptions(
+            file=given.file,
+            against=given.against,
+            default_image=given.default_image,
+            kubeconfig=given.kubeconfig,
+        )
+    return _run_options(parser, given, environment)
+
+
+def _run_options(
+    parser: argparse.ArgumentParser, given: argparse.Namespace, environment: Mapping[str, str]
+) -> Options:
     namespaces = given.namespace or environment.get("OPERATOR_NAMESPACE", "").replace(",", " ").split()
     if bool(given.lease) != bool(given.lease_namespace):
         parser.error("--lease and --lease-namespace belong together")
@@ -55,19 +102,21 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Options:
     )
 
 
-def _switch(text: str) -> bool:
-    try:
-        return {"true": True, "false": False}[text]
-    except KeyError:
-        raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false") from None
-
-
-def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m inference_operator", description="Serves InferenceModels."
+def _add_plan(plan: argparse.ArgumentParser) -> None:
+    plan.add_argument("-f", "--file", required=True, help="the model as it is wanted; - is standard input")
+    plan.add_argument(
+        "--against",
+        default="",
+        metavar="cluster|FILE",
+        help="the model as it is now: read from the cluster, or from a file; without this it would be new",
     )
-    run = parser.add_subparsers(dest="command", required=True).add_parser("run", help="run the operator")
+    plan.add_argument(
+        "--default-image", default="", metavar="IMAGE", help="server image of models that name none"
+    )
+    plan.add_argument("--kubeconfig", default="", metavar="FILE", help="for --against cluster")
 
+
+def _add_run(run: argparse.ArgumentParser, environment: Mapping[str, str]) -> None:
     def add(flag: str, default: object, text: str, **more: object) -> None:
         variable = "OPERATOR_" + flag.removeprefix("--").replace("-", "_").upper()
         known = environment.get(variable) or default
@@ -94,4 +143,10 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     add("--workers", 4, "models that are worked on at once", type=int)
     add("--resync-seconds", 300.0, "how often every model is looked at anyway", type=float)
     add("--log-level", "info", "how much to log", choices=_LEVELS)
-    return parser
+
+
+def _switch(text: str) -> bool:
+    try:
+        return {"true": True, "false": False}[text]
+    except KeyError:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false") from None
