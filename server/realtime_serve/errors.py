@@ -18,6 +18,9 @@ ServeError
     ├── RequestTimedOut
     ├── ReaderIdle
     ├── ShuttingDown
+    ├── JobCancelled         ended by its client
+    │   └── JobForsaken      ended because nobody read it
+    ├── JobUnknown, JobGone, IdempotencyMismatch, IdempotencyInFlight, StoreUnavailable
     └── GenerationFailed
 """
 
@@ -136,6 +139,56 @@ class ShuttingDown(RequestError):
     """The server stopped before the answer was whole."""
 
     code = "server_shutdown"
+
+
+class JobCancelled(RequestError):
+    """The client ended the job."""
+
+    code = "cancelled"
+
+
+class JobForsaken(JobCancelled):
+    """Nobody read the job for `streaming.resumeWindowSeconds`."""
+
+    code = "no_reader"
+
+
+class JobUnknown(RequestError):
+    """No job has ever had this id."""
+
+    code = "job_not_found"
+
+
+class JobGone(RequestError):
+    """The job, or the part of it that was asked for, is no longer kept."""
+
+    code = "job_gone"
+
+
+class IdempotencyMismatch(RequestError):
+    """The idempotency key came with another body before."""
+
+    code = "idempotency_mismatch"
+
+    def __init__(self) -> None:
+        super().__init__("this Idempotency-Key came with another body before; use a new key for a new job")
+
+
+class IdempotencyInFlight(RequestError):
+    """The first request with this idempotency key is not answered yet."""
+
+    code = "idempotency_in_flight"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the first request with this Idempotency-Key is not answered yet; ask again in a moment"
+        )
+
+
+class StoreUnavailable(RequestError):
+    """The store of jobs cannot be reached, or took the job away from this server."""
+
+    code = "store_unavailable"
 
 
 class GenerationFailed(RequestError):

@@ -16,6 +16,7 @@ from realtime_serve.generation.draining import Drain
 from realtime_serve.generation.metrics import Metrics
 from realtime_serve.generation.served import ServedModel
 from realtime_serve.generation.serving import Serving
+from realtime_serve.jobs.store import Store
 from realtime_serve.settings.live import LiveSettings
 from realtime_serve.web.server import HttpServer
 
@@ -71,7 +72,11 @@ async def until(read: Callable[[], Awaitable[Any]], condition: Callable[[Any], b
 
 @contextlib.asynccontextmanager
 async def front_end(
-    make_engine: Callable[[], Engine], *, wait: bool = True, **settings: dict[str, Any]
+    make_engine: Callable[[], Engine],
+    *,
+    wait: bool = True,
+    store: Store | None = None,
+    **settings: dict[str, Any],
 ) -> AsyncIterator[FrontEnd]:
     """Serve the model `chat`, version `1.0.0`."""
     live, clock = LiveSettings("1.0.0"), Clock()
@@ -79,7 +84,7 @@ async def front_end(
     assert live.error == ""
     model = ServedModel(name="chat", version="1.0.0", make_engine=make_engine, settings=live)
     serving = Serving(model=model, settings=live, drain=Drain(clock), metrics=Metrics())
-    http = HttpServer(serving)
+    http = HttpServer(serving, store)
     port = await http.start("127.0.0.1", 0)
     tasks = [asyncio.create_task(model.run()), asyncio.create_task(http.run())]
     url = f"http://127.0.0.1:{port}"

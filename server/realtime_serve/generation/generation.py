@@ -17,7 +17,7 @@ from realtime_serve.errors import (
     RequestTimedOut,
 )
 from realtime_serve.generation.budget import token_budget
-from realtime_serve.generation.record import Record
+from realtime_serve.generation.record import Record, Times
 from realtime_serve.generation.request import (
     Conversation,
     Deliver,
@@ -43,6 +43,9 @@ class Generation:
     ) -> None:
         self.request = request
         self.prompt_tokens = 0
+        self.queue_depth = 0  # sequences that waited when this one came
+        self.outcome: Outcome | None = None
+        self.error: RequestError | None = None
         self._loaded = loaded
         self._settings = settings
         self._record = record
@@ -51,6 +54,21 @@ class Generation:
         self._transcript: Transcript | None = None
         self._cut: RequestError | None = None
         self._scope: asyncio.Timeout | None = None
+
+    @property
+    def version(self) -> str:
+        """The version of the model that answers."""
+        return self._record.version
+
+    @property
+    def times(self) -> Times:
+        """What can be said of its speed so far."""
+        return self._record.times
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the engine has made a step for it."""
+        return self._stream is not None and self._stream.queued_seconds is not None
 
     async def submit(self) -> None:
         """Give the prompt to the engine.
@@ -68,6 +86,7 @@ class Generation:
             context=min(card.max_model_length, card.kv_tokens),
             field=self.request.max_tokens_field,
         )
+        self.queue_depth = self._loaded.engine.stats.waiting
         try:
             self._stream = self._loaded.engine.submit(
                 prompt,
@@ -103,6 +122,7 @@ class Generation:
         finally:
             self._scope = None
         self._record.succeed(outcome.finish_reason)
+        self.outcome = outcome
         return outcome
 
     def cut(self, reason: RequestError) -> None:
@@ -118,6 +138,7 @@ class Generation:
 
     def _failed(self, error: RequestError) -> RequestError:
         self._record.fail(error.code)
+        self.error = error
         return error
 
     async def _encode(self) -> list[int]:

@@ -139,6 +139,10 @@ class Metrics:
         gauge = Gauge(f"{_PREFIX}_{name}", help_text, _MODEL, registry=self.registry)
         gauge.labels(*labels).set_function(read)
 
+    def count(self, name: str, help_text: str, labels: tuple[str, ...]) -> Counter:
+        """Add a counter of this server."""
+        return self._counter(name, help_text, labels)
+
     def render(self) -> bytes:
         """Return the text that Prometheus reads."""
         return generate_latest(self.registry)

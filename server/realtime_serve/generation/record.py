@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from typing import NamedTuple
 
 from realtime_serve.generation.metrics import Metrics
 from realtime_serve.generation.request import GenerationRequest
@@ -13,12 +14,21 @@ log = logging.getLogger("realtime_serve.requests")
 CLIENT_GONE = "client_disconnected"
 
 
+class Times(NamedTuple):
+    """Seconds since the request came; None for what has not happened."""
+
+    first: float | None  # token
+    last: float | None  # token so far
+    queued: float | None  # before the engine began with it
+    tokens_per_second: float | None
+
+
 class Record:
     """Timings, token counts and outcome of one request."""
 
     def __init__(self, request: GenerationRequest, *, version: str, metrics: Metrics) -> None:
         self._request = request
-        self._version = version
+        self.version = version
         self._metrics = metrics
         self._labels = (request.model, version, request.priority.name.lower())
         self._between = metrics.between_tokens.labels(*self._labels)
@@ -84,19 +94,31 @@ class Record:
         self._outcome = outcome
         return True
 
+    @property
+    def times(self) -> Times:
+        """What can be said of its speed so far."""
+        if self._first is None:
+            return Times(None, None, self._queued, None)
+        streaming = self._last - self._first
+        return Times(
+            first=self._first - self._begin,
+            last=self._last - self._begin,
+            queued=self._queued,
+            tokens_per_second=round((self._tokens - 1) / streaming, 1) if streaming > 0 else None,
+        )
+
     def _fields(self, seconds: float) -> dict[str, object]:
-        first = None if self._first is None else self._first - self._begin
-        streaming = self._last - self._first if self._first is not None else 0.0
+        times = self.times
         return {
             "request_id": self._request.id,
             "kind": self._request.kind,
             "model": self._request.model,
-            "version": self._version,
+            "version": self.version,
             "outcome": self._outcome,
             "prompt_tokens": self._prompt_tokens,
             "completion_tokens": self._tokens,
-            "queue_seconds": None if self._queued is None else round(self._queued, 6),
-            "first_token_seconds": None if first is None else round(first, 6),
+            "queue_seconds": None if times.queued is None else round(times.queued, 6),
+            "first_token_seconds": None if times.first is None else round(times.first, 6),
             "seconds": round(seconds, 6),
-            "tokens_per_second": round((self._tokens - 1) / streaming, 1) if streaming > 0 else None,
+            "tokens_per_second": times.tokens_per_second,
         }

@@ -35,6 +35,7 @@ class Streaming(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename=
     heartbeat_seconds: Annotated[int, Meta(ge=1, le=3600)] = 15  # of silence, before a comment is sent
     buffer_tokens: Annotated[int, Meta(ge=1, le=1_048_576)] = 1024  # unread, before the sequence is held
     idle_timeout_seconds: Annotated[int, Meta(ge=1, le=86_400)] = 60  # a reader that takes nothing is ended
+    resume_window_seconds: Annotated[int, Meta(ge=0, le=86_400)] = 120  # for a job's reader to come back
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):

@@ -12,7 +12,12 @@ from aiohttp import web
 from realtime_serve.errors import (
     Draining,
     GenerationFailed,
+    IdempotencyInFlight,
+    IdempotencyMismatch,
     InvalidRequest,
+    JobCancelled,
+    JobGone,
+    JobUnknown,
     ModelNotFound,
     ModelNotReady,
     Overloaded,
@@ -20,6 +25,7 @@ from realtime_serve.errors import (
     RequestError,
     RequestTimedOut,
     ShuttingDown,
+    StoreUnavailable,
 )
 
 
@@ -47,6 +53,12 @@ ANSWERS: dict[type[RequestError], Answer] = {
     GenerationFailed: Answer(HTTPStatus.SERVICE_UNAVAILABLE, "server_error", _SOON),
     RequestTimedOut: Answer(HTTPStatus.GATEWAY_TIMEOUT, "timeout_error", _NEVER),
     ReaderIdle: Answer(HTTPStatus.REQUEST_TIMEOUT, "timeout_error", _NEVER),
+    JobUnknown: Answer(HTTPStatus.NOT_FOUND, "invalid_request_error"),
+    JobGone: Answer(HTTPStatus.GONE, "invalid_request_error"),
+    JobCancelled: Answer(HTTPStatus.CONFLICT, "invalid_request_error", _NEVER),
+    IdempotencyInFlight: Answer(HTTPStatus.CONFLICT, "invalid_request_error", _SOON),
+    IdempotencyMismatch: Answer(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_request_error"),
+    StoreUnavailable: Answer(HTTPStatus.SERVICE_UNAVAILABLE, "service_unavailable_error", _SOON),
     RequestError: Answer(HTTPStatus.INTERNAL_SERVER_ERROR, "server_error"),
 }
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from realtime_serve.jobs.jobs import Jobs
+
+JOBS = web.AppKey("jobs", Jobs)
 REQUEST_ID = web.RequestKey("request_id", str)
 
 

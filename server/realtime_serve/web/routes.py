@@ -5,20 +5,27 @@ from __future__ import annotations
 from aiohttp import web
 
 from realtime_serve.generation.serving import Serving
+from realtime_serve.jobs.jobs import Jobs
 from realtime_serve.web.connections import Connections
+from realtime_serve.web.jobs import JobRoutes
 from realtime_serve.web.openai.handlers import OpenAI
 from realtime_serve.web.reports import Reports
 
 
-def routes(serving: Serving, connections: Connections) -> list[web.RouteDef]:
+def routes(serving: Serving, connections: Connections, jobs: Jobs) -> list[web.RouteDef]:
     """Return the table of routes."""
     openai = OpenAI(serving)
     reports = Reports(serving, connections)
+    job = JobRoutes(serving, jobs)
     return [
         web.post("/v1/chat/completions", openai.chat),
         web.post("/v1/completions", openai.completion),
         web.get("/v1/models", openai.models),
         web.get("/v1/models/{name:.+}", openai.model),
+        web.post("/v1/jobs", job.begin),
+        web.get("/v1/jobs/{id}", job.card),
+        web.post("/v1/jobs/{id}/cancel", job.cancel),
+        web.get("/v1/stream", job.stream),
         web.get("/health", reports.health),
         web.get("/ready", reports.ready),
         web.get("/status", reports.status),

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from aiohttp import web
 
 from realtime_serve.generation.serving import Serving
+from realtime_serve.jobs.jobs import Jobs
+from realtime_serve.jobs.memory import MemoryStore
+from realtime_serve.jobs.store import Store
 from realtime_serve.web.bodies import MAX_BODY_BYTES
 from realtime_serve.web.connections import Connections
+from realtime_serve.web.keys import JOBS
 from realtime_serve.web.middleware import identify, sign, tell_errors
 from realtime_serve.web.routes import routes
 
@@ -17,14 +23,16 @@ LAST_RESPONSES_SECONDS = 2.0  # for short answers that are being written when th
 class HttpServer:
     """Listens from `start` to `stop`."""
 
-    def __init__(self, serving: Serving) -> None:
+    def __init__(self, serving: Serving, store: Store | None = None) -> None:
         self._serving = serving
+        self._jobs = Jobs(serving, store or MemoryStore(serving.resume_window))
         self._connections = Connections()
         app = web.Application(
             middlewares=[identify(self._connections, serving.drain), tell_errors],
             client_max_size=MAX_BODY_BYTES,
         )
-        app.router.add_routes(routes(serving, self._connections))
+        app.router.add_routes(routes(serving, self._connections, self._jobs))
+        app[JOBS] = self._jobs
         app.on_response_prepare.append(sign(serving))
         # Without handler_cancellation a client that left would be generated for to the end.
         self._runner = web.AppRunner(
@@ -47,9 +55,10 @@ class HttpServer:
         return site.port
 
     async def run(self) -> None:
-        """Look after the connections until cancelled."""
-        await self._connections.close_idle_while(self._serving.drain)
+        """Look after the connections and the jobs until cancelled."""
+        await asyncio.gather(self._connections.close_idle_while(self._serving.drain), self._jobs.run())
 
     async def stop(self) -> None:
         """Listen no more, close idle connections, let short answers end."""
         await self._runner.cleanup()
+        await self._jobs.stop()

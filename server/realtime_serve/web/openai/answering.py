@@ -10,9 +10,13 @@ from realtime_serve.errors import ReaderIdle, RequestError
 from realtime_serve.generation.generation import Generation
 from realtime_serve.generation.request import Delta, Usage
 from realtime_serve.generation.serving import Serving
+from realtime_serve.jobs.job import Job
 from realtime_serve.settings.runtime import Streaming
 from realtime_serve.web.errors import body_of
+from realtime_serve.web.following import follow
+from realtime_serve.web.keys import JOBS
 from realtime_serve.web.openai.reading import Wish
+from realtime_serve.web.openai.resumable import JobSink, Sink, wants_resumable
 from realtime_serve.web.openai.shapes import DONE, ChatShape, CompletionShape, Shape, UsageInChunks
 from realtime_serve.web.sse import EventStream
 from realtime_serve.web.writing import send_json
@@ -20,12 +24,14 @@ from realtime_serve.web.writing import send_json
 
 async def answer(request: web.Request, serving: Serving, wish: Wish) -> web.StreamResponse:
     """Run the generation and write its answer; the request counts as active until that is done."""
+    if wish.stream and wants_resumable(request):
+        return await _resumable(request, serving, wish)
     async with serving.accept(wish.request) as generation:
         shape = _shape(wish, serving.model.version)
         if wish.stream:
-            return await _stream(
-                EventStream(request, serving.settings.current.streaming), generation, shape, wish
-            )
+            stream = EventStream(request, serving.settings.current.streaming)
+            await _stream(stream, generation, shape, wish)
+            return stream.response
         return await _whole(request, generation, shape, serving.settings.current.streaming)
 
 
@@ -42,9 +48,16 @@ async def _whole(
     return await send_json(request, body, idle_seconds=streaming.idle_timeout_seconds)
 
 
-async def _stream(
-    events: EventStream, generation: Generation, shape: Shape, wish: Wish
-) -> web.StreamResponse:
+async def _resumable(request: web.Request, serving: Serving, wish: Wish) -> web.StreamResponse:
+    async def speak(job: Job, generation: Generation) -> None:
+        await _stream(JobSink(job), generation, _shape(wish, generation.version), wish)
+
+    jobs = request.app[JOBS]
+    job_id = await jobs.begin(wish.request, speak)
+    return await follow(request, jobs, job_id, after=0, streaming=serving.settings.current.streaming)
+
+
+async def _stream(events: Sink, generation: Generation, shape: Shape, wish: Wish) -> None:
     async def pass_on(delta: Delta) -> None:
         usage = Usage(generation.prompt_tokens, delta.completion_tokens)
         await events.send(shape.delta(delta.text, usage))
@@ -57,10 +70,9 @@ async def _stream(
             raise  # there is nobody to tell
         except RequestError as error:
             await events.send(b"data: " + body_of(error) + b"\n\n")
-            return events.response
+            return
         usage = shape.usage(outcome.usage) if wish.include_usage else b""
         await events.send(shape.last(outcome) + usage + DONE)
-    return events.response
 
 
 def _shape(wish: Wish, version: str) -> Shape:

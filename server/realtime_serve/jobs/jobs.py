@@ -1,0 +1,146 @@
+"""All jobs that this server runs: begun once, ended by their readers' absence, a client's word, or themselves."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+
+from realtime_serve.errors import GenerationFailed, JobCancelled, JobForsaken, RequestError, StoreUnavailable
+from realtime_serve.generation.generation import Generation
+from realtime_serve.generation.request import GenerationRequest
+from realtime_serve.generation.serving import Serving
+from realtime_serve.jobs.card import Card
+from realtime_serve.jobs.job import Job
+from realtime_serve.jobs.store import Claim, Order, Reader, Store
+
+log = logging.getLogger("realtime_serve.jobs")
+
+Speak = Callable[[Job, Generation], Awaitable[None]]
+"""Runs the generation, and tells the job what its readers shall read."""
+
+LOOK_SECONDS = 0.5  # how often it is looked whether a job has been cancelled elsewhere, or has no reader
+
+
+class Jobs:
+    """Runs each job in a task of its own, by the same path as any request."""
+
+    def __init__(self, serving: Serving, store: Store) -> None:
+        self._serving = serving
+        self._store = store
+        self._running: dict[str, Job] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        serving.metrics.watch("jobs_running", "Jobs that this server runs", lambda: len(self._running))
+        self._ends = serving.metrics.count("jobs", "Jobs that ended, by how", ("state",))
+
+    async def begin(self, request: GenerationRequest, speak: Speak, claim: Claim | None = None) -> str:
+        """Begin a job, or find the one that has this claim; return its id once it is accepted.
+
+        Raises:
+            RequestError: it is not accepted; the claim is free again.
+
+        """
+        job = Job(request, self._store, now=time.time())
+        if claim is not None and (holder := await self._store.claim(claim, job.id)) is not None:
+            return holder
+        task = asyncio.create_task(self._run(job, request, speak, claim), name=job.id)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        try:
+            await asyncio.shield(job.accepted)
+        except asyncio.CancelledError:  # its client left before it heard of the job
+            if not job.accepted.done():
+                task.cancel()
+            raise
+        return job.id
+
+    def reader(self, job_id: str, after: int) -> AbstractAsyncContextManager[Reader]:
+        """Read a job's events whose ids are greater."""
+        return self._store.reader(job_id, after)
+
+    async def card(self, job_id: str) -> Card:
+        """Return what is known of a job."""
+        return await self._store.card(job_id)
+
+    async def cancel(self, job_id: str) -> Card:
+        """End a job, wherever it runs; one that has ended stays as it is. Return it as it is then."""
+        if (job := self._running.get(job_id)) is not None:
+            job.cancel(JobCancelled("cancelled by the client"))
+            await job.ended.wait()
+            return job.card
+        card = await self._store.card(job_id)
+        if not card.over:
+            await self._store.order_cancel(job_id)
+        return card
+
+    async def run(self) -> None:
+        """Until cancelled: end the jobs that nobody reads, and those that are cancelled through other servers."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            try:
+                orders = await self._store.orders(tuple(self._running))
+            except StoreUnavailable as error:
+                log.warning("the store of jobs cannot be asked: %s", error)
+                continue
+            for job_id, order in orders.items():
+                if (job := self._running.get(job_id)) is not None:
+                    job.cancel(
+                        JobForsaken("nobody read it for the resume window")
+                        if order is Order.FORSAKEN
+                        else JobCancelled(order.value)
+                    )
+
+    async def stop(self) -> None:
+        """End what runs, at once."""
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._store.stop()
+
+    async def _run(self, job: Job, request: GenerationRequest, speak: Speak, claim: Claim | None) -> None:
+        try:
+            async with self._serving.accept(request) as generation:
+                await job.accept(generation, claim)
+                self._running[job.id] = job
+                await self._finish(job, await _outcome(speak, job, generation))
+        except (RequestError, asyncio.CancelledError) as error:
+            await self._refuse(job, claim, error)
+        except Exception as error:
+            log.exception("a bug in a job", extra={"fields": {"job_id": job.id}})
+            await self._refuse(job, claim, error)
+        finally:
+            job.ended.set()
+            self._running.pop(job.id, None)
+
+    async def _finish(self, job: Job, error: RequestError | None) -> None:
+        try:
+            await job.conclude(error)
+        except StoreUnavailable as lost:
+            log.warning("a job's end could not be kept: %s", lost, extra={"fields": {"job_id": job.id}})
+        finally:
+            self._ends.labels(job.card.state).inc()
+
+    async def _refuse(self, job: Job, claim: Claim | None, error: BaseException) -> None:
+        """The job did not begin (or this process ends): whoever waits for it is told, and its key is free."""
+        if job.accepted.done():
+            return
+        if claim is not None:
+            await self._store.release(claim)
+        job.accepted.set_exception(
+            error if isinstance(error, RequestError) else GenerationFailed("the job could not begin")
+        )
+
+
+async def _outcome(speak: Speak, job: Job, generation: Generation) -> RequestError | None:
+    """How it ended; None: as the generation says. A bug here must not leave readers without a last event."""
+    try:
+        await job.start()
+        await speak(job, generation)
+    except RequestError as error:
+        return error
+    except Exception:
+        log.exception("a bug in a job", extra={"fields": {"job_id": job.id}})
+        return RequestError("internal error; see the server's log")
+    return None
