@@ -125,6 +125,8 @@ class Operator:
                 pods=pods,
                 keys=KeyReader(client=client, allowed=self.options.client_secrets),
                 default_image=self.options.default_image,
+                network_policies=self.options.network_policies,
+                operator_namespace=self.options.lease_namespace,
             ),
             executor=Executor(client=client),
             reporter=Reporter(client=client),

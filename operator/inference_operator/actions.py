@@ -68,7 +68,7 @@ class AnnotatePod:
 class Delete:
     """Delete with the precondition `uid`, propagation Background. Gone already is no error."""
 
-    kind: Literal["Deployment", "ConfigMap", "PodDisruptionBudget"]
+    kind: Literal["Deployment", "ConfigMap", "PodDisruptionBudget", "NetworkPolicy"]
     name: str
     uid: str
 

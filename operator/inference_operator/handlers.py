@@ -24,6 +24,7 @@ CHILDREN = (
     ("", "v1", "services"),
     ("", "v1", "configmaps"),
     ("policy", "v1", "poddisruptionbudgets"),
+    ("networking.k8s.io", "v1", "networkpolicies"),
     ("discovery.k8s.io", "v1", "endpointslices"),
 )
 """(group, version, plural). EndpointSlices carry the labels of their Service."""

@@ -111,6 +111,10 @@ def disruption_budget(fleet_name: str) -> str:
     return fleet_name
 
 
+def network_policy(model: str) -> str:
+    return f"{model}-pods"
+
+
 def model_labels(model: str) -> dict[str, str]:
     """The labels of every child."""
     return {

@@ -3,7 +3,7 @@
 The room `cluster` fills it. Rules for whoever does:
 - list live (no resourceVersion), never from a cache;
 - a Deployment is a `Fleet` only when it carries our model label and the model's uid controls it;
-- `children` holds every Service, ConfigMap and PodDisruptionBudget with our model label, and besides whatever
+- `children` holds every Service, ConfigMap, PodDisruptionBudget and NetworkPolicy with our model label, and besides whatever
   stands under a name that a plan could write (`Observed.names_to_look_up`), ours or not: what is not ours
   is never touched, and a Deployment appears among the children only when it is not ours;
 - a pod that cannot be asked has `report=None`, which means unknown and never zero.
@@ -137,7 +137,7 @@ class Fleet:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Child:
-    """A Service, ConfigMap or PodDisruptionBudget, or a stranger under one of our names, as the API gave it."""
+    """A Service, ConfigMap, PodDisruptionBudget or NetworkPolicy, or a stranger under one of our names, as the API gave it."""
 
     kind: str
     name: str
@@ -202,6 +202,10 @@ class Observed:
     """By Service name: the pods (uid) in its EndpointSlices, and whether `conditions.ready`."""
     default_image: str = ""
     """For models that name no image; empty: such a model is invalid."""
+    network_policies: bool = True
+    """Whether this operator was told to keep a NetworkPolicy for each model."""
+    operator_namespace: str = ""
+    """Where the operator's own pods are; empty: not known."""
     client_keys: Mapping[str, ClientKeys] = field(default_factory=dict)
     """By the client's name."""
     secrets_refused: str = ""
@@ -226,6 +230,7 @@ def names_to_look_up(
     wanted = () if revision is None else tuple(names.fleet_candidates(model, revision))
     return (
         *services,
+        ("NetworkPolicy", names.network_policy(model)),
         *(("Deployment", name) for name in wanted),
         *(("ConfigMap", names.settings(name)) for name in {*fleets, *wanted}),
         *(("PodDisruptionBudget", names.disruption_budget(name)) for name in {*fleets, *wanted}),

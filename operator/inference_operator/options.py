@@ -25,6 +25,8 @@ class Options:
     """Which to serve; empty: all."""
     default_image: str = ""
     """Server image of models that name none; empty: such a model is invalid."""
+    network_policies: bool = True
+    """Whether each model gets a NetworkPolicy; if not, those that this operator made are deleted."""
     client_secrets: bool = False
     """Whether the Secrets of spec.clients may be read; if not, a spec that has clients is refused."""
     http_port: int = 8080
@@ -91,6 +93,7 @@ def _run_options(
     return Options(
         namespaces=tuple(dict.fromkeys(namespaces)),
         default_image=given.default_image,
+        network_policies=given.network_policies,
         client_secrets=given.client_secrets,
         http_port=given.http_port,
         lease=given.lease,
@@ -129,6 +132,13 @@ def _add_run(run: argparse.ArgumentParser, environment: Mapping[str, str]) -> No
         help="serve only this namespace; may be repeated [$OPERATOR_NAMESPACE, comma-separated]",
     )
     add("--default-image", "", "server image of models that name none", metavar="IMAGE")
+    add(
+        "--network-policies",
+        "true",
+        "whether each model gets a NetworkPolicy: true or false",
+        type=_switch,
+        metavar="SWITCH",
+    )
     add(
         "--client-secrets",
         "false",

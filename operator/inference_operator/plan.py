@@ -113,6 +113,8 @@ def _strangers(observed: Observed, roles: Roles) -> tuple[str, ...]:
     """What stands under names that we cannot do without and is not ours. Fleets just take another name."""
     model = observed.model.name
     wanted = {("Service", names.active_service(model)), ("Service", names.preview_service(model))}
+    if observed.network_policies:
+        wanted.add(("NetworkPolicy", names.network_policy(model)))
     for fleet in (roles.active, roles.preview, *roles.leaving):
         if fleet is not None:
             wanted |= {

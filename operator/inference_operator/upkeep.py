@@ -21,6 +21,7 @@ def upkeep(scene: Scene) -> tuple[Action, ...]:
     """In the order in which a crash between two of them does no harm: what pods need comes before the pods."""
     return (
         *_services(scene),
+        *_network_policy(scene),
         *_fleet_children(scene),
         *_active_fleet(scene),
         *_pod_settings(scene),
@@ -55,6 +56,24 @@ def _services(scene: Scene) -> Iterator[Action]:
     yield from apply_if_needed(
         scene.observed, manifests.preview_service(model, shown.name if shown else None)
     )
+
+
+def _network_policy(scene: Scene) -> Iterator[Action]:
+    """Downloads are allowed while any running fleet may need them, as one of an earlier revision may."""
+    observed = scene.observed
+    if not observed.network_policies:
+        known = observed.child("NetworkPolicy", names.network_policy(observed.model.name))
+        if known and known.ours:
+            yield Delete(kind="NetworkPolicy", name=known.name, uid=known.uid)
+        return
+    earlier = any(fleet.revision != scene.revision for fleet in _running(scene))
+    policy = manifests.network_policy(
+        observed.model,
+        allow_from=scene.spec.service.allow_from,
+        operator_namespace=observed.operator_namespace,
+        downloads=earlier or scene.spec.needs_network,
+    )
+    yield from apply_if_needed(observed, policy)
 
 
 def _running(scene: Scene) -> tuple[Fleet, ...]:

@@ -86,6 +86,7 @@ def test_the_operator_reads_the_command_line_that_the_chart_writes() -> None:
         "watchNamespace": "team-a",
         "defaultServerImage": "r/server:1",
         "rbac": {"clientSecrets": True},
+        "networkPolicies": {"enabled": False},
     }
     (deployment,) = chart.find(chart.render(values), "Deployment")
     arguments = deployment["spec"]["template"]["spec"]["containers"][0]["args"]
@@ -93,6 +94,7 @@ def test_the_operator_reads_the_command_line_that_the_chart_writes() -> None:
         namespaces=("team-a",),
         default_image="r/server:1",
         client_secrets=True,
+        network_policies=False,
         http_port=8080,
         lease="realtime-serve",
         lease_namespace="realtime-serve",

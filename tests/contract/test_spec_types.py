@@ -11,8 +11,8 @@ from inference_operator.spec import Spec
 from inference_operator.spec.server import RESERVED
 from tests.support.crd import read_schema, walk
 
-ANY_SHAPE = ("spec.server.affinity", "spec.server.tolerations[]")
-"""Passed on to the pod as they are: the types do not look into them, the schema does."""
+ANY_SHAPE = ("spec.server.affinity", "spec.server.tolerations[]", "spec.service.allowFrom[]")
+"""Passed on to Kubernetes as they are: the types do not look into them, the schema does."""
 
 NOTHING = (None, "", (), [], {}, msgspec.UNSET)
 """Defaults that mean 'not given'; the schema then has none."""

@@ -53,6 +53,7 @@ class SimPod:
     ready: bool = False
     deleting: bool = False
     reachable: bool = True
+    node_lost: bool = False
     streams: int = 0
     generation: int = 0
     annotations: dict[str, str] = field(default_factory=dict)
@@ -93,6 +94,7 @@ class ModelCluster:
         self.broken: set[str] = set()
         """Versions whose pods never become ready."""
         self.capacity = 1000
+        self.network_policies = True
         self.client_keys: dict[str, ClientKeys] = {}
         self.secrets_refused = ""
         self.log: list[str] = []
@@ -127,6 +129,16 @@ class ModelCluster:
         if pods := self._pods():
             pods[index % len(pods)].reachable = reachable
 
+    def lose_node(self, *pods: SimPod) -> None:
+        """The kubelet under these pods is silent: nobody can ask them, and they count as not ready."""
+        for pod in pods:
+            pod.node_lost, pod.reachable = True, False
+
+    def evict_lost(self) -> None:
+        """Some minutes later they get a deletionTimestamp, but nobody is there to end them."""
+        for pod in self._pods():
+            pod.deleting = pod.deleting or pod.node_lost
+
     def delete_service(self, name: str) -> None:
         self.children.pop(("Service", name), None)
         self.endpoints.pop(name, None)
@@ -147,10 +159,11 @@ class ModelCluster:
         self._route()
 
     def _size(self, name: str, fleet: SimFleet) -> None:
-        while len(fleet.pods) > fleet.replicas:
+        lost = [pod for pod in fleet.pods if pod.deleting]
+        while len(fleet.pods) > fleet.replicas + len(lost):
             fleet.pods.pop()
         running = sum(len(each.pods) for each in self.fleets.values())
-        while len(fleet.pods) < fleet.replicas and running < self.capacity:
+        while len(fleet.pods) < fleet.replicas + len(lost) and running < self.capacity:
             number, running = self._next(), running + 1
             version = fleet.annotations[names.FLEET_VERSION]
             fleet.pods.append(SimPod(f"{name}-{number}", f"pod-{number}", self.now, version))
@@ -159,7 +172,7 @@ class ModelCluster:
         settings = self.children.get(("ConfigMap", names.settings(fleet)))
         if settings is None:
             return  # the kubelet cannot mount it
-        pod.ready = pod.version not in self.broken
+        pod.ready = pod.version not in self.broken and not pod.node_lost
         if pod.born == self.now or names.SETTINGS in pod.annotations:
             text = settings.content["data"]["settings.json"]
             pod.generation = int(text.split('"generation": ')[1].split(",")[0])
@@ -192,6 +205,8 @@ class ModelCluster:
             children=tuple(self._show_child(key, child) for key, child in self.children.items()),
             endpoints={name: dict(pods) for name, pods in self.endpoints.items()},
             default_image="server:1",
+            network_policies=self.network_policies,
+            operator_namespace="system",
             client_keys=dict(self.client_keys),
             secrets_refused=self.secrets_refused,
         )

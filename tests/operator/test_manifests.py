@@ -56,7 +56,12 @@ LARGE = {
     ],
     "streaming": {"resumeWindowSeconds": 30},
     "rollout": {"drainTimeoutSeconds": 60},
-    "service": {"type": "NodePort", "nodePort": 30080, "annotations": {"team": "a"}},
+    "service": {
+        "type": "NodePort",
+        "nodePort": 30080,
+        "annotations": {"team": "a"},
+        "allowFrom": [{"podSelector": {}}],
+    },
 }
 
 
@@ -78,6 +83,12 @@ def rendered(spec: dict[str, Any]) -> dict[str, Any]:
             prepare_started="2026-01-01T00:00:00Z",
         ),
         "settings": manifests.settings(owner, **fleet, text=text),
+        "network-policy": manifests.network_policy(
+            owner,
+            allow_from=parsed.service.allow_from,
+            operator_namespace="system",
+            downloads=parsed.needs_network,
+        ),
         "disruption-budget": manifests.disruption_budget(owner, **fleet),
         "active-service": manifests.active_service(owner, parsed),
         "preview-service": manifests.preview_service(owner, "chat-abc"),

@@ -83,6 +83,7 @@ def test_a_new_model_gets_its_services_and_its_first_fleet():
     assert said(made) == [
         "apply Service chat",
         "apply Service chat-preview",
+        "apply NetworkPolicy chat-pods",
         "apply ConfigMap v1-settings",
         "apply PodDisruptionBudget v1",
         "apply Deployment v1",
@@ -498,6 +499,7 @@ TABLE: dict[str, Case] = {
         [
             "apply Service chat",
             "apply Service chat-preview",
+            "apply NetworkPolicy chat-pods",
             "apply ConfigMap v1-2-settings",
             "apply PodDisruptionBudget v1-2",
             "apply Deployment v1-2",

@@ -31,8 +31,11 @@ CONFIG_MAP = Kind("ConfigMap", "v1", "configmaps")
 SECRET = Kind("Secret", "v1", "secrets")
 EVENT = Kind("Event", "v1", "events")
 DISRUPTION_BUDGET = Kind("PodDisruptionBudget", "policy/v1", "poddisruptionbudgets")
+NETWORK_POLICY = Kind("NetworkPolicy", "networking.k8s.io/v1", "networkpolicies")
 ENDPOINT_SLICE = Kind("EndpointSlice", "discovery.k8s.io/v1", "endpointslices")
 LEASE = Kind("Lease", "coordination.k8s.io/v1", "leases")
 
-BY_NAME = {kind.name: kind for kind in (DEPLOYMENT, SERVICE, CONFIG_MAP, DISRUPTION_BUDGET)}
-"""The kinds of children that a plan may write."""
+CHILDREN = (SERVICE, CONFIG_MAP, DISRUPTION_BUDGET, NETWORK_POLICY)
+"""What a model has besides its fleets."""
+BY_NAME = {kind.name: kind for kind in (DEPLOYMENT, *CHILDREN)}
+"""What a plan may write."""

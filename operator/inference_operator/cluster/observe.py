@@ -16,8 +16,6 @@ from inference_operator.errors import InvalidSpec
 from inference_operator.observed import Child, Fleet, Model, Observed, Pod, names_to_look_up
 from inference_operator.spec import Spec
 
-_CHILD_KINDS = (kinds.SERVICE, kinds.CONFIG_MAP, kinds.DISRUPTION_BUDGET)
-
 
 def _now() -> datetime:
     return datetime.now(UTC)
@@ -29,6 +27,8 @@ class Observer:
     pods: PodReader
     keys: KeyReader
     default_image: str = ""
+    network_policies: bool = True
+    operator_namespace: str = ""
     clock: Callable[[], datetime] = _now
 
     async def observe(self, namespace: str, name: str) -> Observed | None:
@@ -43,7 +43,7 @@ class Observer:
         fleets = _fleets(ours, await self._read_pods(pods))
         children = [
             convert.read_child(kind.name, found, model.uid)
-            for kind, some in zip(_CHILD_KINDS, listed, strict=True)
+            for kind, some in zip(kinds.CHILDREN, listed, strict=True)
             for found in some
         ]
         children += [convert.read_child("Deployment", d, model.uid) for d in deployments if d not in ours]
@@ -56,6 +56,8 @@ class Observer:
             children=tuple(children),
             endpoints=convert.read_endpoints(slices),
             default_image=self.default_image,
+            network_policies=self.network_policies,
+            operator_namespace=self.operator_namespace,
             client_keys=keys,
             secrets_refused=refused,
         )
@@ -66,7 +68,7 @@ class Observer:
         by_model = f"{names.LABEL_MODEL}={model.name}"
         by_service = f"kubernetes.io/service-name in ({','.join(services)})"
         wanted = [(kinds.DEPLOYMENT, by_model), (kinds.POD, by_model), (kinds.ENDPOINT_SLICE, by_service)]
-        wanted += [(kind, by_model) for kind in _CHILD_KINDS]
+        wanted += [(kind, by_model) for kind in kinds.CHILDREN]
         return await asyncio.gather(
             *(self.client.list(kind, model.namespace, labels=labels) for kind, labels in wanted)
         )

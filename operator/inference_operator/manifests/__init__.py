@@ -3,6 +3,7 @@
 from inference_operator.manifests.deployment import deployment
 from inference_operator.manifests.disruption import disruption_budget
 from inference_operator.manifests.metadata import in_sync
+from inference_operator.manifests.network import network_policy
 from inference_operator.manifests.services import active_service, preview_service
 from inference_operator.manifests.settings import settings, settings_hash, settings_text
 
@@ -11,6 +12,7 @@ __all__ = [
     "deployment",
     "disruption_budget",
     "in_sync",
+    "network_policy",
     "preview_service",
     "settings",
     "settings_hash",

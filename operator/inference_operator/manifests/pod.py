@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from inference_operator import names
 from inference_operator.manifests.container import PRE_STOP_SECONDS, container
 from inference_operator.manifests.volumes import volumes
 
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from inference_operator.spec import Spec
 
 USER = 65532
+SPREAD = ("topology.kubernetes.io/zone", "kubernetes.io/hostname")
 MARGIN_SECONDS = 15
 """Between the server's own drain deadline and the kubelet's SIGKILL."""
 
@@ -31,7 +33,18 @@ def pod_spec(model_name: str, spec: Spec, *, fleet: str, default_image: str) -> 
         },
         "containers": [container(model_name, spec, default_image=default_image)],
         "volumes": volumes(spec, fleet),
+        "topologySpreadConstraints": [_spread(key, model_name, fleet) for key in SPREAD],
         **_placement(spec),
+    }
+
+
+def _spread(key: str, model_name: str, fleet: str) -> dict[str, Any]:
+    """A wish and no condition: where there is one node, all pods run on it."""
+    return {
+        "topologyKey": key,
+        "maxSkew": 1,
+        "whenUnsatisfiable": "ScheduleAnyway",
+        "labelSelector": {"matchLabels": names.fleet_selector(model_name, fleet)},
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta, field
 
@@ -67,13 +67,15 @@ class Autoscaling(Section, frozen=True, kw_only=True):
 
 
 class Service(Section, frozen=True, kw_only=True):
-    """How the active Service is reached from outside the cluster."""
+    """How the active Service is reached from outside the cluster, and by whom."""
 
     type: Literal["ClusterIP", "NodePort", "LoadBalancer"] = "ClusterIP"
     node_port: Annotated[int, Meta(ge=30_000, le=32_767)] | None = None
     annotations: Annotated[dict[str, Annotated[str, Meta(max_length=4096)]], Meta(max_length=32)] = field(
         default_factory=dict
     )
+    allow_from: Annotated[tuple[dict[str, Any], ...], Meta(max_length=32)] = ()
+    """Peers of a NetworkPolicy; empty: everyone."""
 
     def __post_init__(self) -> None:
         if self.node_port is not None and self.type == "ClusterIP":

@@ -12,7 +12,7 @@ from inference_operator.spec.base import Section
 from inference_operator.spec.live import Autoscaling, Batching, Client, Limits, RateLimit, Service, Streaming
 from inference_operator.spec.rollout import Rollout
 from inference_operator.spec.server import Gpu, Server
-from inference_operator.spec.source import ModelSource
+from inference_operator.spec.source import LOCAL, ModelSource
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,6 +34,11 @@ class Spec(Section, frozen=True, kw_only=True):
     rollout: Rollout = Rollout()
     service: Service = Service()
     suspend: bool = False
+
+    @property
+    def needs_network(self) -> bool:
+        """Pods connect to something outside: they download weights, or keep streams in Redis."""
+        return self.model.scheme not in LOCAL or bool(self.streaming.redis_secret_ref)
 
     def __post_init__(self) -> None:
         names = [client.name for client in self.clients]

@@ -11,6 +11,8 @@ from inference_operator.spec.base import Name, Section, Text
 Scheme = Literal["hf", "pvc", "file", "s3", "http", "https"]
 
 _SCHEMES: tuple[Scheme, ...] = ("hf", "pvc", "file", "s3", "http", "https")
+LOCAL: frozenset[Scheme] = frozenset({"pvc", "file"})
+"""Weights that are in the pod without a download."""
 
 _SIZE = r"^([0-9]+([.][0-9]*)?|[.][0-9]+)([KMGTPE]i?|[mk])?$"
 
