@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -61,7 +62,7 @@ def _image(pod: Pod, _version: str) -> Finding | None:
         return None
     return Finding(
         Reason.IMAGE_PULL_FAILED,
-        f"Pod {pod.name} cannot get its image: {pod.waiting.message or pod.waiting.reason}",
+        f"Pod {pod.name} cannot get its image: {_innermost(pod.waiting.message) or pod.waiting.reason}",
     )
 
 
@@ -88,6 +89,11 @@ _CHECKS: tuple[Callable[[Pod, str], Finding | None], ...] = (
     _crash_looping,
     _unschedulable,
 )
+
+
+def _innermost(message: str) -> str:
+    """Of `failed to do A "x": failed to do B "x": why`, the why: container runtimes wrap it several times."""
+    return re.split(r'"[^"]*": ', message)[-1]
 
 
 def _restarts(pod: Pod) -> str:

@@ -48,11 +48,20 @@ def loading(state: str, message: str) -> PodReport:
     return PodReport(draining=False, settings_generation=1, models={"chat": ModelReport(versions=versions)})
 
 
+WRAPPED = (
+    'Back-off pulling image "host/server:9": ErrImagePull: rpc error: code = NotFound desc = failed to pull and unpack image '
+    '"host/server:9": failed to resolve reference "host/server:9": host/server:9: not found'
+)
 TROUBLES = {
     "the image is not there": (
         fleet(pod(waiting=Trouble(reason="ImagePullBackOff", message='Back-off pulling image "x"'))),
         "ImagePullFailed",
         'Pod chat-abc-1 cannot get its image: Back-off pulling image "x"',
+    ),
+    "the registry says why, and the runtime wraps it three times": (
+        fleet(pod(waiting=Trouble(reason="ImagePullBackOff", message=WRAPPED))),
+        "ImagePullFailed",
+        "Pod chat-abc-1 cannot get its image: host/server:9: not found",
     ),
     "it ends again and again, with its last words": (
         fleet(
