@@ -183,6 +183,7 @@ class Generation:
             if reason is not None:
                 text += transcript.finish()
             if text:
+                self._record.wrote()
                 await deliver(Delta(text, transcript.tokens))
             if reason is not None:
                 return Outcome(reason, Usage(self.prompt_tokens, transcript.tokens + unseen))

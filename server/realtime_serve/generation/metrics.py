@@ -15,6 +15,8 @@ from prometheus_client import (
     generate_latest,
 )
 
+from realtime_serve.generation.tally import Tally
+
 # Standard edges, so that standard dashboards work; the small ones are for models that are faster than those.
 FIRST_TOKEN = (
     0.001,
@@ -95,6 +97,7 @@ class Metrics:
     def __init__(self) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # series that nobody reads
         self.registry = CollectorRegistry()
+        self.tally = Tally()
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         self.first_token = self._histogram(

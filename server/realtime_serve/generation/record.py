@@ -31,7 +31,11 @@ class Record:
         self.version = version
         self._metrics = metrics
         self._labels = (request.model, version, request.priority.name.lower())
+        self._tally = metrics.tally.of(version)
         self._between = metrics.between_tokens.labels(*self._labels)
+        self._generated = metrics.generation_tokens.labels(*self._labels)
+        self._taken = False
+        self._wrote = False
         self._begin = time.monotonic()
         self._queued: float | None = None
         self._first: float | None = None
@@ -43,6 +47,7 @@ class Record:
     def accept(self, prompt_tokens: int) -> None:
         """The prompt is in tokens and the engine has it."""
         self._prompt_tokens = prompt_tokens
+        self._taken = True
         self._metrics.prompt_tokens.labels(*self._labels).inc(prompt_tokens)
 
     def started(self, queued_seconds: float) -> None:
@@ -56,6 +61,7 @@ class Record:
         if self._first is None and tokens:
             self._first = self._last = now
             self._metrics.first_token.labels(*self._labels).observe(now - self._begin)
+            self._tally.first_token.add(now - self._begin, now)
             between = tokens - 1
         else:
             between = tokens
@@ -63,12 +69,20 @@ class Record:
             self._between.observe((now - self._last) / tokens)
         self._last = now
         self._tokens += tokens
+        self._generated.inc(tokens)
+
+    def wrote(self) -> None:
+        """Some text went to the client."""
+        self._wrote = True
 
     def succeed(self, finish_reason: str) -> None:
         """The answer is whole."""
         if self._settle(finish_reason):
             self._metrics.success.labels(*self._labels, finish_reason).inc()
-            self._metrics.whole_request.labels(*self._labels).observe(time.monotonic() - self._begin)
+            now = time.monotonic()
+            self._metrics.whole_request.labels(*self._labels).observe(now - self._begin)
+            self._tally.whole_request.add(now - self._begin, now)
+            self._tally.empty += not self._wrote
 
     def fail(self, reason: str) -> None:
         """There is no whole answer, for this reason (an error's code)."""
@@ -83,9 +97,13 @@ class Record:
     def close(self) -> None:
         """Nothing more will happen: write it down."""
         self.fail("internal_error")  # unless it is settled
-        seconds = time.monotonic() - self._begin
-        self._metrics.generation_tokens.labels(*self._labels).inc(self._tokens)
-        log.info("request", extra={"fields": self._fields(seconds)})
+        now = time.monotonic()
+        self._tally.end(self._outcome, taken=self._taken, now=now)
+        if self._tokens:
+            self._tally.generated.add(self._tokens, now)
+        if self._first is not None and self._tokens > 1:
+            self._tally.between_tokens.add((self._last - self._first) / (self._tokens - 1), now)
+        log.info("request", extra={"fields": self._fields(now - self._begin)})
 
     def _settle(self, outcome: str) -> bool:
         """The first outcome counts; what follows from it (the client closing after an error) does not."""

@@ -13,6 +13,7 @@ from realtime_serve.generation.served import ServedModel, State
 from realtime_serve.generation.serving import Serving
 from realtime_serve.web.connections import Connections
 from realtime_serve.web.errors import json_response
+from realtime_serve.web.performance import errors_json, latency_json, percentiles_json
 
 
 class Reports:
@@ -57,6 +58,8 @@ class Reports:
                 "streams": {"active": serving.active},
                 "models": {model.name: _describe(model, serving.active)},
                 "queues": {model.name: {"waiting": model.stats.waiting, "running": model.stats.running}},
+                "errors": errors_json(serving.metrics.tally),
+                "latency": latency_json(serving.metrics.tally, time.monotonic()),
             }
         )
 
@@ -67,8 +70,10 @@ class Reports:
         return _answer({"models": {model.name: _describe(model, self._serving.active)}, "total_models": 1})
 
     async def metrics(self, request: web.Request) -> web.Response:
-        """GET /metrics: for Prometheus."""
-        del request
+        """GET /metrics: for Prometheus; percentiles of the last minute for those who ask for JSON."""
+        if _wants_json(request):
+            name, tally = self._serving.model.name, self._serving.metrics.tally
+            return _answer(percentiles_json(name, tally, time.monotonic()))
         return web.Response(
             body=self._serving.metrics.render(),
             headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"},
@@ -86,6 +91,13 @@ class Reports:
 def _describe(model: ServedModel, active: int) -> dict[str, object]:
     version = {"state": model.state, "message": model.message, "active_streams": active}
     return {"active_version": model.version, "versions": {model.version: version}}
+
+
+def _wants_json(request: web.Request) -> bool:
+    accepted = [
+        part.partition(";")[0].strip().lower() for part in request.headers.get("Accept", "").split(",")
+    ]
+    return "application/json" in accepted and "text/plain" not in accepted
 
 
 def _answer(body: object, *, good: bool = True) -> web.Response:

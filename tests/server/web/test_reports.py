@@ -46,7 +46,50 @@ async def test_the_status_is_the_whole_contract(front):
             }
         },
         "queues": {"chat": {"waiting": 0, "running": 0}},
+        "errors": {},
+        "latency": {},
     }
+
+
+async def test_the_status_tells_how_each_version_does(front):
+    for _ in range(3):
+        async with front.complete("abc", max_tokens=4) as response:
+            await response.read()
+    async with front.complete("abc", max_tokens=0) as response:
+        assert response.status == 400
+    async with front.complete("abc", max_tokens=3000) as response:
+        assert response.status == 400
+    async with front.complete([259], max_tokens=5) as response:
+        assert (await response.json())["choices"][0]["text"] == ""
+    status = await front.status()
+    assert status["errors"] == {"1.0.0": {"requests_total": 4, "errors_total": 0, "empty_total": 1}}
+    latency = status["latency"]["1.0.0"]
+    assert latency["ttft_count"] == 4
+    assert latency["ttft_p95_ms"] > 0
+
+
+async def test_percentiles_are_json_for_those_who_ask_for_it(front):
+    async with front.complete("abc", max_tokens=10) as response:
+        await response.read()
+    async with front.client.get("/metrics", headers={"Accept": "application/json"}) as response:
+        (version,) = (await response.json())["models"]["chat"]["versions"].values()
+    assert version["time_to_first_token_ms"]["count"] == version["inter_token_latency_ms"]["count"] == 1
+    assert version["request_latency_ms"]["p99"] >= version["time_to_first_token_ms"]["p50"] > 0
+    assert version["tokens_per_second"] == round(10 / 60, 3)
+    assert version["error_rate"] == 0
+
+
+async def test_generated_tokens_are_counted_while_they_come(directory):
+    async with (
+        front_end(echo_engine(directory, step_seconds=0.005)) as front,
+        front.complete("abc", stream=True, max_tokens=2000, ignore_eos=True) as response,
+    ):
+        await response.content.readuntil(b"\n\n")
+        async with front.client.get("/metrics") as metrics:
+            families = text_string_to_metric_families(await metrics.text())
+            (family,) = [found for found in families if found.name == "realtime_serve_generation_tokens"]
+        assert family.samples[0].value > 0
+        response.close()
 
 
 async def test_bad_settings_are_told_in_the_status(front):
