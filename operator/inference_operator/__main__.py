@@ -23,6 +23,7 @@ from inference_operator.cluster.events import Recorder
 from inference_operator.cluster.lease import Lease
 from inference_operator.cluster.observe import Observer
 from inference_operator.cluster.pods import PodReader
+from inference_operator.cluster.rooms import RoomReader
 from inference_operator.cluster.secrets import KeyReader
 from inference_operator.controller.metrics import Key, Metrics
 from inference_operator.controller.queue import WorkQueue
@@ -121,6 +122,7 @@ class Operator:
     def _reconciler(self, client: Client, pods: PodReader) -> Reconciler:
         return Reconciler(
             observer=Observer(
+                rooms=self._rooms(client),
                 client=client,
                 pods=pods,
                 keys=KeyReader(client=client, allowed=self.options.client_secrets),
@@ -133,6 +135,11 @@ class Operator:
             recorder=Recorder(client=client),
             metrics=self.metrics,
         )
+
+    def _rooms(self, client: Client) -> RoomReader | None:
+        if self.options.nodes == "unseen":
+            return None
+        return RoomReader(client=client, nodes_come=self.options.nodes == "autoscaled")
 
     async def _watch(self, stop: asyncio.Event) -> None:
         """kopf, which turns events into keys. It ends when told to, or with an error."""

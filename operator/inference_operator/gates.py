@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from inference_operator import names
 from inference_operator.diagnosis import diagnose
 from inference_operator.reasons import Reason
+from inference_operator.strategy import Strategy, choose
 
 if TYPE_CHECKING:
     from inference_operator.observed import Fleet, Pod
@@ -39,17 +40,41 @@ Gate = Callable[["Scene", Any], Verdict]
 def revision_kept(scene: Scene, fleet: Fleet | None) -> Verdict:
     """A fleet at zero ran this very revision: it comes back with the template it had."""
     name = fleet.name if fleet else "none"
-    return Verdict(
-        passed=fleet is not None,
-        reason=Reason.FLEET_REVIVED,
-        message=f"Fleet {name} at zero replicas holds revision {scene.revision}",
-    )
+    message = f"Fleet {name} at zero replicas holds revision {scene.revision}"
+    return _beside(scene, Reason.FLEET_REVIVED, message, holds=fleet is not None)
 
 
 def revision_absent(scene: Scene, fleet: Fleet | None) -> Verdict:
     """No fleet that could be used holds this revision."""
     message = f"No fleet holds revision {scene.revision} (version {scene.spec.model.version})"
-    return Verdict(passed=fleet is None, reason=Reason.FLEET_CREATED, message=message)
+    return _beside(scene, Reason.FLEET_CREATED, message, holds=fleet is None)
+
+
+def _beside(scene: Scene, reason: Reason, message: str, *, holds: bool) -> Verdict:
+    """A fleet of its own is what the strategy begins now: beside the active one, or after that has gone."""
+    choice = choose(scene)
+    begins = choice.strategy is Strategy.BLUE_GREEN or (
+        choice.strategy is Strategy.RECREATE and _gone(scene.roles.active)
+    )
+    return Verdict(
+        passed=holds and begins,
+        reason=reason,
+        message=f"{message}. {choice.strategy}: {choice.message}",
+    )
+
+
+def _gone(fleet: Fleet | None) -> bool:
+    """Not even a pod that is being deleted is left, which would still hold its memory."""
+    return fleet is None or (fleet.replicas == 0 and not fleet.pods)
+
+
+def way_to_be_cleared(scene: Scene, _fleet: Fleet | None) -> Verdict:
+    """Recreate: the active fleet is to drain and stop before the next starts."""
+    choice, active = choose(scene), scene.roles.active
+    begins = choice.strategy is Strategy.RECREATE and not scene.recreating and active is not None
+    version = active.version if active else ""
+    message = f"Strategy Recreate: version {version} makes way for {scene.spec.model.version}, and until that is ready nothing serves"
+    return Verdict(passed=begins and not _gone(active), reason=Reason.DRAIN_ORDERED, message=message)
 
 
 def pods_ready(_scene: Scene, fleet: Fleet) -> Verdict:
@@ -208,9 +233,12 @@ def drain_overdue(scene: Scene, fleet: Fleet) -> Verdict:
 
 
 def drain_deadline(scene: Scene, fleet: Fleet) -> datetime | None:
-    if fleet.drain_started is None:
-        return None
-    return fleet.drain_started + timedelta(seconds=scene.spec.rollout.drain_timeout_seconds)
+    return deadline_of(scene, fleet.drain_started)
+
+
+def deadline_of(scene: Scene, told: datetime | None) -> datetime | None:
+    """When what was told to drain then is stopped whatever it does; None while it was not told."""
+    return told + timedelta(seconds=scene.spec.rollout.drain_timeout_seconds) if told else None
 
 
 def surplus(scene: Scene, fleet: Fleet) -> Verdict:

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from inference_operator import names
+from inference_operator.room import Room
+from inference_operator.weights import Incoming, Outgoing, Weights, read_mark
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -131,6 +133,19 @@ class Fleet:
         """`Reason: message`, or empty."""
         return self.annotations.get(names.FAILED, "")
 
+    @property
+    def weights(self) -> Weights | None:
+        """What new work goes to; None for a fleet of an operator that did not write it down."""
+        return read_mark(self.annotations, names.WEIGHTS, Weights)
+
+    @property
+    def incoming(self) -> Incoming | None:
+        return read_mark(self.annotations, names.INCOMING, Incoming)
+
+    @property
+    def outgoing(self) -> Outgoing | None:
+        return read_mark(self.annotations, names.OUTGOING, Outgoing)
+
     def _time(self, annotation: str) -> datetime | None:
         return read_time(self.annotations.get(annotation, ""))
 
@@ -200,6 +215,8 @@ class Observed:
     children: tuple[Child, ...] = ()
     endpoints: Mapping[str, Mapping[str, bool]] = field(default_factory=dict)
     """By Service name: the pods (uid) in its EndpointSlices, and whether `conditions.ready`."""
+    room: Room | None = None
+    """What is free in the cluster; None where nobody asked for it (`strategy.asks_for_room`) or it may not be seen."""
     default_image: str = ""
     """For models that name no image; empty: such a model is invalid."""
     network_policies: bool = True

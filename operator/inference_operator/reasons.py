@@ -75,6 +75,9 @@ class Reason(StrEnum):
     WAITING_FOR_ENDPOINTS = "WaitingForEndpoints"
     WAITING_FOR_STREAMS = "WaitingForStreams"
     GATES_PASSED = "GatesPassed"
+    WAITING_FOR_ROOM = "InsufficientCapacity"
+    NOT_IN_PLACE = "InPlaceNotPossible"
+    STRATEGY_CHOSEN = "StrategyChosen"
     DRAINING = "Draining"
 
     # why pods do not come up

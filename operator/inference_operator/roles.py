@@ -55,6 +55,15 @@ class Scene:
         return max(self.spec.replicas, 1)
 
     @property
+    def recreating(self) -> bool:
+        """The active fleet makes way: it drains and stops before the wanted revision starts."""
+        active = self.roles.active
+        if active is None or self.arrived or self.failure is not None:
+            return False
+        asked = self.spec.rollout.strategy == "Recreate" or self.roles.preview is not None
+        return asked and active.annotations.get(names.RECREATE) == self.revision
+
+    @property
     def failure(self) -> Fleet | None:
         """The fleet that failed on this very ask; while there is one, the revision is not tried again."""
         return next((fleet for fleet in self.observed.fleets if self.is_failure(fleet)), None)
@@ -66,7 +75,8 @@ class Scene:
         return fit[-1] if fit else None
 
     def is_failure(self, fleet: Fleet) -> bool:
-        same = fleet.revision == self.revision and fleet.annotations.get(names.FAILED_ASK) == self.ask
+        failed = fleet.annotations.get(names.FAILED_REVISION, fleet.revision)
+        same = failed == self.revision and fleet.annotations.get(names.FAILED_ASK) == self.ask
         return same and bool(fleet.failed)
 
 

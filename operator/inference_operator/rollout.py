@@ -15,6 +15,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from inference_operator import gates, names
+from inference_operator.in_place import gates as within
 from inference_operator.reasons import Phase, Reason
 
 if TYPE_CHECKING:
@@ -29,9 +30,22 @@ class Step(StrEnum):
     """What a row does. Metrics and logs show these words."""
 
     RESTORE = "restore"
+    SWITCH_BACK = "switch-back"
+    UNLOAD = "unload"
+    SWITCH = "switch"
+    MAKE_WAY = "make-way"
+    LOAD_ALONE = "load-alone"
+    GIVE_UP = "give-up"
+    DRAIN_VERSION = "drain-version"
+    DROP_DRAINED = "drop-drained"
+    DROP_OVERDUE = "drop-overdue"
+    MARK_IDLE = "mark-idle"
+    UNMARK_IDLE = "unmark-idle"
     STOP_SUPERSEDED = "stop-superseded"
     REVIVE = "revive"
     CREATE = "create"
+    LOAD = "load"
+    RECREATE = "recreate"
     RESIZE = "resize"
     PROMOTE = "promote"
     FAIL = "fail"
@@ -79,14 +93,30 @@ def _superseded(scene: Scene) -> Iterator[tuple[Phase, Fleet | None]]:
     return ((Phase.PREPARING, fleet) for fleet in scene.roles.superseded)
 
 
+def _in_place(scene: Scene) -> Iterator[tuple[Phase, Fleet | None]]:
+    fleet = scene.roles.active
+    if fleet and fleet.incoming:
+        yield Phase.PREPARING, fleet
+    elif fleet and fleet.outgoing:
+        yield Phase.PROMOTING, fleet
+        if fleet.outgoing.drain_started:
+            yield Phase.DRAINING, fleet
+
+
 def _wanted(scene: Scene) -> Iterator[tuple[Phase, Fleet | None]]:
     if scene.roles.preview:
         yield Phase.PREPARING, scene.roles.preview
-    elif not scene.arrived and scene.failure is None:
+    elif not scene.arrived and scene.failure is None and not _loads(scene):
         yield Phase.PENDING, scene.kept
 
 
+def _loads(scene: Scene) -> bool:
+    return scene.roles.active is not None and scene.roles.active.incoming is not None
+
+
 def _leaving(scene: Scene) -> Iterator[tuple[Phase, Fleet | None]]:
+    if scene.recreating and scene.roles.active and scene.roles.active.replicas:
+        yield Phase.DRAINING, scene.roles.active
     for fleet in scene.roles.leaving:
         yield (Phase.PROMOTING if fleet.drain_started is None else Phase.DRAINING), fleet
 
@@ -104,9 +134,27 @@ SUPERSEDED = Lane(
     _superseded,
     (Row(P.PREPARING, gates.unwanted, S.STOP_SUPERSEDED, P.PENDING, R.SUPERSEDED),),
 )
+IN_PLACE = Lane(
+    _in_place,
+    (
+        Row(P.PREPARING, within.incoming_unwanted, S.UNLOAD, P.PENDING, R.SUPERSEDED),
+        Row(P.PREPARING, within.incoming_ready, S.SWITCH, P.PROMOTING, R.PROMOTED),
+        Row(P.PREPARING, within.incoming_lacks_memory, S.MAKE_WAY, P.PREPARING, R.DRAIN_ORDERED),
+        Row(P.PREPARING, within.predecessor_gone, S.LOAD_ALONE, P.PREPARING, R.STREAMS_FINISHED),
+        Row(P.PREPARING, within.incoming_failed, S.GIVE_UP, P.FAILED, R.ROLLOUT_FAILED),
+        Row(P.PROMOTING, within.outgoing_wanted, S.SWITCH_BACK, P.PREPARING, R.STRATEGY_CHOSEN),
+        Row(P.PROMOTING, within.work_moved, S.DRAIN_VERSION, P.DRAINING, R.DRAIN_ORDERED),
+        Row(P.DRAINING, within.outgoing_drained, S.DROP_DRAINED, P.READY, R.DRAINED),
+        Row(P.DRAINING, within.outgoing_overdue, S.DROP_OVERDUE, P.READY, R.DRAIN_DEADLINE_EXCEEDED),
+        Row(P.DRAINING, within.outgoing_idle, S.MARK_IDLE, P.DRAINING, R.STREAMS_FINISHED),
+        Row(P.DRAINING, within.outgoing_busy, S.UNMARK_IDLE, P.DRAINING, R.STREAMS_RESUMED),
+    ),
+)
 WANTED = Lane(
     _wanted,
     (
+        Row(P.PENDING, within.loadable, S.LOAD, P.PREPARING, R.STRATEGY_CHOSEN),
+        Row(P.PENDING, gates.way_to_be_cleared, S.RECREATE, P.PENDING, R.DRAIN_ORDERED),
         Row(P.PENDING, gates.revision_kept, S.REVIVE, P.PREPARING, R.FLEET_REVIVED),
         Row(P.PENDING, gates.revision_absent, S.CREATE, P.PREPARING, R.FLEET_CREATED),
         Row(P.PREPARING, gates.missized, S.RESIZE, P.PREPARING, R.FLEET_RESIZED),
@@ -130,7 +178,7 @@ RESTING = Lane(
     (Row(P.READY, gates.surplus, S.FORGET, P.READY, R.HISTORY_TRIMMED),),
 )
 
-LANES = (TRAFFIC, SUPERSEDED, WANTED, LEAVING, RESTING)
+LANES = (TRAFFIC, SUPERSEDED, IN_PLACE, WANTED, LEAVING, RESTING)
 HELD = (TRAFFIC, LEAVING)
 """What goes on while the spec asks for something that is refused."""
 
@@ -147,10 +195,13 @@ def next_step(scene: Scene, lanes: tuple[Lane, ...] = LANES) -> Taken | None:
 
 def phase_of(scene: Scene) -> Phase:
     """One word for the whole: the wanted revision's way first, then what is left of others."""
-    if scene.roles.preview:
+    swapping = [phase for phase, _ in _in_place(scene)]
+    if scene.roles.preview or Phase.PREPARING in swapping:
         return Phase.PREPARING
     if not scene.arrived:
         return Phase.FAILED if scene.failure else Phase.PENDING
+    if swapping:
+        return swapping[-1]
     if any(fleet.drain_started is None for fleet in scene.roles.leaving):
         return Phase.PROMOTING
     if scene.roles.leaving:

@@ -16,20 +16,28 @@ from inference_operator.actions import (
     write_time,
 )
 from inference_operator.gates import untold_pods
+from inference_operator.in_place import steps as in_place
+from inference_operator.in_place.listing import Listing, listing
 from inference_operator.rollout import Step
+from inference_operator.strategy import choose
 from inference_operator.upkeep import apply_if_needed, fleet_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from inference_operator.gates import Verdict
     from inference_operator.observed import Fleet
     from inference_operator.roles import Scene
     from inference_operator.rollout import Taken
 
 
 def actions_of(scene: Scene, taken: Taken) -> tuple[Action, ...]:
+    if taken.row.step in _ON_SCENE:
+        return tuple(_ON_SCENE[taken.row.step](scene))
     if taken.fleet is None:
-        return tuple(_create(scene))
+        return ()
+    if taken.row.step in _IN_PLACE:
+        return tuple(_IN_PLACE[taken.row.step](scene, taken.fleet, taken.verdict))
     return tuple(_ON_FLEET[taken.row.step](scene, taken.fleet, taken))
 
 
@@ -42,9 +50,9 @@ def _create(scene: Scene) -> Iterator[Action]:
     """Settings and budget first: a pod without its settings would only wait."""
     model, spec = scene.observed.model, scene.spec
     name = names.fleet(model.name, scene.revision, _taken(scene))
-    version = spec.model.version
+    listing = Listing(spec.model.version)
     budget = manifests.disruption_budget(model, fleet=name, revision=scene.revision)
-    yield from apply_if_needed(scene.observed, fleet_settings(scene, name, scene.revision, version))
+    yield from apply_if_needed(scene.observed, fleet_settings(scene, name, scene.revision, listing))
     yield from apply_if_needed(scene.observed, budget)
     yield Apply(
         manifest=manifests.deployment(
@@ -55,6 +63,7 @@ def _create(scene: Scene) -> Iterator[Action]:
             replicas=scene.preview_size,
             default_image=scene.observed.default_image,
             prepare_started=write_time(scene.observed.now),
+            strategy=choose(scene).mark,
         )
     )
 
@@ -71,11 +80,14 @@ def _taken(scene: Scene) -> frozenset[str]:
 
 
 def _revive(scene: Scene, fleet: Fleet, _taken: Taken) -> Iterator[Action]:
-    gone = (names.PROMOTING, names.PROMOTED_AT, names.DRAIN_STARTED, names.DRAINED_AT)
+    gone = (
+        *(names.PROMOTING, names.PROMOTED_AT, names.DRAIN_STARTED, names.DRAINED_AT),
+        *(names.RECREATE, names.INCOMING, names.OUTGOING),
+    )
     marks: dict[str, str | None] = {mark: None for mark in gone if mark in fleet.annotations}
-    marks[names.PREPARE_STARTED] = write_time(scene.observed.now)
+    marks |= {names.PREPARE_STARTED: write_time(scene.observed.now), names.STRATEGY: choose(scene).mark}
     yield from apply_if_needed(
-        scene.observed, fleet_settings(scene, fleet.name, fleet.revision, fleet.version)
+        scene.observed, fleet_settings(scene, fleet.name, fleet.revision, listing(fleet))
     )
     yield _patch(fleet, marks, replicas=scene.preview_size)
 
@@ -155,6 +167,34 @@ def _patch(fleet: Fleet, marks: Mapping[str, str | None], *, replicas: int | Non
     )
 
 
+def _recreate(scene: Scene) -> Iterator[Action]:
+    """The active fleet drains and stops first; it keeps the traffic until the next has pods to take it."""
+    if fleet := scene.roles.active:
+        now = write_time(scene.observed.now)
+        yield _patch(fleet, {names.RECREATE: scene.revision, names.DRAIN_STARTED: now})
+
+
+_ON_SCENE: dict[Step, Callable[[Scene], Iterator[Action]]] = {
+    Step.CREATE: _create,
+    Step.LOAD: in_place.load,
+    Step.RECREATE: _recreate,
+}
+"""Steps that no fleet of the wanted revision stands for yet."""
+
+_IN_PLACE: dict[Step, Callable[[Scene, Fleet, Verdict], Iterator[Action]]] = {
+    Step.SWITCH_BACK: in_place.switch_back,
+    Step.UNLOAD: in_place.unload,
+    Step.SWITCH: in_place.switch,
+    Step.MAKE_WAY: in_place.make_way,
+    Step.LOAD_ALONE: in_place.load_alone,
+    Step.GIVE_UP: in_place.give_up,
+    Step.DRAIN_VERSION: in_place.drain_version,
+    Step.DROP_DRAINED: in_place.drop,
+    Step.DROP_OVERDUE: in_place.drop,
+    Step.MARK_IDLE: in_place.mark_idle,
+    Step.UNMARK_IDLE: in_place.unmark_idle,
+}
+
 _ON_FLEET: dict[Step, Callable[[Scene, Fleet, Taken], Iterator[Action]]] = {
     Step.RESTORE: _restore,
     Step.STOP_SUPERSEDED: _stop,
@@ -171,7 +211,10 @@ _ON_FLEET: dict[Step, Callable[[Scene, Fleet, Taken], Iterator[Action]]] = {
     Step.FORGET: _forget,
 }
 
-_WARNINGS = {Step.RESTORE, Step.FAIL, Step.STOP_OVERDUE}
+_WARNINGS = {
+    *(Step.RESTORE, Step.FAIL, Step.STOP_OVERDUE, Step.RECREATE),
+    *(Step.MAKE_WAY, Step.GIVE_UP, Step.DROP_OVERDUE),
+}
 
 
 def _sentence(scene: Scene, taken: Taken) -> str:
@@ -191,6 +234,19 @@ def _sentence(scene: Scene, taken: Taken) -> str:
         Step.MARK_DRAINED: "it is stopped if the next look finds none either",
         Step.UNMARK_DRAINED: "it is not idle after all and goes on draining",
         Step.FORGET: "it is deleted",
+        Step.SWITCH_BACK: "it gets new work again as soon as every pod says that it is ready",
+        Step.UNLOAD: "it is unloaded",
+        Step.SWITCH: "new work goes to it, and streams end on the version that they began with",
+        Step.MAKE_WAY: "its streams have their time to end",
+        Step.LOAD_ALONE: f"version {scene.spec.model.version} is loaded in its place",
+        Step.GIVE_UP: "The pods hold the old version alone again and go on serving it. Edit the spec to try again",
+        Step.DRAIN_VERSION: "what runs on the old one has its time to end",
+        Step.DROP_DRAINED: "it is unloaded",
+        Step.DROP_OVERDUE: "it is unloaded now",
+        Step.MARK_IDLE: "it is unloaded if the next look finds none either",
+        Step.UNMARK_IDLE: "it is not idle after all",
+        Step.LOAD: "it is loaded beside the version that serves",
+        Step.RECREATE: "the pods are told to finish their streams",
     }[taken.row.step]
-    end = " " if verdict.endswith(".") else ". " if taken.row.step is Step.FAIL else "; "
+    end = " " if verdict.endswith(".") else ". " if taken.row.step in {Step.FAIL, Step.GIVE_UP} else "; "
     return f"{verdict}{end}{doing}."

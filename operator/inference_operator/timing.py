@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from inference_operator.reasons import Phase
+from inference_operator.strategy import choose
 
 if TYPE_CHECKING:
     from inference_operator.roles import Scene
@@ -13,6 +14,8 @@ AFTER_A_STEP = 1.0
 DRAINING = 1.0
 """Pods tell of their streams when asked, and in no other way."""
 PREPARING = 2.0
+WAITING_FOR_ROOM = 15.0
+"""Nodes and the pods of other namespaces are not watched: that would cost every model at rest."""
 SPREADING = 2.0
 SILENT = 10.0
 """A pod that does not answer is asked less often."""
@@ -24,8 +27,10 @@ def recheck_after(scene: Scene, phase: Phase, *, stepped: bool) -> float | None:
     """Seconds; None when only an event can change anything."""
     if stepped:
         return AFTER_A_STEP
-    if scene.roles.leaving:
+    if scene.roles.leaving or scene.recreating or phase is Phase.DRAINING:
         return DRAINING
+    if phase is Phase.PENDING and not scene.arrived and choose(scene).strategy is None:
+        return WAITING_FOR_ROOM
     if phase in {Phase.PREPARING, Phase.PROMOTING, Phase.PENDING}:
         return PREPARING
     return _soonest(_settings(scene), KEYS if scene.spec.clients else None)

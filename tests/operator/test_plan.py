@@ -439,7 +439,7 @@ TABLE: dict[str, Case] = {
             "apply ConfigMap v2-settings",
             "annotate v2-POD +settings",
             "apply ConfigMap v1-settings",
-            "patch v1 to 1 +prepare-started -drain-started -drained-at -promoted-at -promoting",
+            "patch v1 to 1 +prepare-started +strategy -drain-started -drained-at -promoted-at -promoting",
         ],
     ),
     "the deadline passes: the preview is stopped, what serves is not touched": (

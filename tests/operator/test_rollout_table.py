@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from inference_operator.reasons import Phase, Reason
 from inference_operator.rollout import HELD, LANES, Step, diagram
-from inference_operator.steps import _ON_FLEET
+from inference_operator.steps import _IN_PLACE, _ON_FLEET, _ON_SCENE
 from tests.operator.model_cluster import ModelCluster, spec
 
 ROWS = [row for lane in LANES for row in lane.rows]
@@ -12,7 +12,7 @@ ROWS = [row for lane in LANES for row in lane.rows]
 
 def test_every_step_stands_in_one_row_and_can_be_done():
     assert sorted(row.step for row in ROWS) == sorted(Step)
-    assert set(_ON_FLEET) | {Step.CREATE} == set(Step)
+    assert set(_ON_FLEET) | set(_IN_PLACE) | set(_ON_SCENE) == set(Step)
 
 
 def test_what_is_held_is_part_of_the_table():
@@ -39,16 +39,23 @@ def test_the_diagram_draws_every_row():
     assert "    Preparing --> Promoting: promotable / promote" in lines
 
 
-def test_one_long_story_takes_every_step():
-    cluster, steps = ModelCluster(), []
+class Story:
+    """A cluster and the steps taken in it so far."""
 
-    def until(step, rounds=30):
+    def __init__(self) -> None:
+        self.cluster, self.steps = ModelCluster(), []
+
+    def until(self, step, rounds=30):
         for _ in range(rounds):
-            steps.append(cluster.round().step)
-            if steps[-1] == step:
+            self.steps.append(self.cluster.round().step)
+            if self.steps[-1] == step:
                 return
-        raise AssertionError(f"no {step} in {steps[-rounds:]}")
+        raise AssertionError(f"no {step} in {self.steps[-rounds:]}")
 
+
+def test_one_long_story_takes_every_step_of_fleets_beside_each_other():
+    story = Story()
+    cluster, until = story.cluster, story.until
     until("promote")
     until("")
     cluster.open_streams(1)
@@ -80,4 +87,47 @@ def test_one_long_story_takes_every_step():
     cluster.edit(spec("4.0.0", rollout={"drainTimeoutSeconds": 20, "historyLimit": 0}))
     until("stop-overdue", rounds=60)
     until("forget")
-    assert set(steps) - {""} == set(Step)
+    assert set(story.steps) - {""} == set(_ON_FLEET) | {Step.CREATE}
+
+
+def test_another_takes_every_step_of_swaps_in_place_and_of_making_way():
+    def wanted(version, strategy="InPlace"):
+        rollout = {"progressDeadlineSeconds": 60, "drainTimeoutSeconds": 20, "strategy": strategy}
+        return spec(version, rollout=rollout)
+
+    story = Story()
+    cluster, until = story.cluster, story.until
+    until("promote")
+    until("")
+    cluster.open_streams(1)
+    cluster.edit(wanted("2.0.0"))
+    until("load")
+    cluster.edit(wanted("3.0.0"))
+    until("unload")
+    until("switch")
+    until("drain-version")
+    cluster.edit(wanted("1.0.0"))
+    until("switch-back")
+    until("drain-version")
+    until("mark-idle")
+    pod = cluster.fleets[cluster.active].pods[0]
+    pod.older["3.0.0"] = 1
+    until("unmark-idle")
+    pod.older.clear()
+    until("drop-drained")
+    cluster.heavy.add("4.0.0")
+    cluster.edit(wanted("4.0.0"))
+    until("make-way")
+    until("load-alone")
+    cluster.finish_streams()
+    until("switch")
+    cluster.broken.add("5.0.0")
+    cluster.heavy.clear()
+    cluster.edit(wanted("5.0.0"))
+    until("give-up")
+    cluster.open_streams(1)
+    cluster.edit(wanted("6.0.0"))
+    until("drop-overdue", rounds=60)
+    cluster.edit(wanted("7.0.0", "Recreate"))
+    until("recreate")
+    assert set(story.steps) >= set(_IN_PLACE) | {Step.LOAD, Step.RECREATE}

@@ -112,7 +112,11 @@ def test_a_taint_that_only_prefers_bars_nobody():
     ],
 )
 def test_required_affinity_must_match(rule, good):
-    needs = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [{"matchExpressions": [rule]}]}}
+    needs = {
+        "requiredDuringSchedulingIgnoredDuringExecution": {
+            "nodeSelectorTerms": [{"matchExpressions": [rule]}]
+        }
+    }
     told = lacks([node(labels={"zone": "y", "size": "8"})], pod(affinity={"nodeAffinity": needs}))
     assert (told == "") == good
     assert good or "node a does not match affinity" in told
@@ -129,7 +133,9 @@ def test_one_affinity_term_is_enough_and_an_empty_one_matches_nothing():
 
 
 def test_a_quota_is_told_before_the_nodes():
-    quota = Quota(name="team", hard=parse_amounts({f"requests.{GPU}": 2}), used=parse_amounts({f"requests.{GPU}": 2}))
+    quota = Quota(
+        name="team", hard=parse_amounts({f"requests.{GPU}": 2}), used=parse_amounts({f"requests.{GPU}": 2})
+    )
     assert lacks([node()], quotas=[quota]) == (
         "1 pod needs 1 requests.nvidia.com/gpu, ResourceQuota team has 0 of 2 left"
     )
@@ -143,7 +149,9 @@ def test_a_quota_on_what_the_pod_does_not_say_refuses_it():
 def test_a_quota_counts_pods():
     quota = Quota(name="team", hard=parse_amounts({"pods": 3}), used=parse_amounts({"pods": 2}))
     assert lacks([node()], quotas=[quota]) == ""
-    assert lacks([node()], count=2, quotas=[quota]) == "2 pods need 2 pods, ResourceQuota team has 1 of 3 left"
+    assert (
+        lacks([node()], count=2, quotas=[quota]) == "2 pods need 2 pods, ResourceQuota team has 1 of 3 left"
+    )
 
 
 def test_init_containers_count_by_their_largest_and_sidecars_stay():
@@ -200,7 +208,15 @@ def test_only_quotas_that_count_serving_pods_are_read():
 
 @pytest.mark.parametrize(
     ("text", "number"),
-    [("100m", "0.1"), ("2", "2"), (2, "2"), ("16Gi", 16 * 1024**3), ("1e3", "1000"), ("5k", "5000"), (0.5, "0.5")],
+    [
+        ("100m", "0.1"),
+        ("2", "2"),
+        (2, "2"),
+        ("16Gi", 16 * 1024**3),
+        ("1e3", "1000"),
+        ("5k", "5000"),
+        (0.5, "0.5"),
+    ],
 )
 def test_quantities_are_read_as_kubernetes_writes_them(text, number):
     assert parse_quantity(text) == Decimal(number)
@@ -233,5 +249,4 @@ def test_what_fits_can_really_be_placed_and_what_does_not_cannot(free, size, cou
             placed += 1
     found = fit(Room(nodes=tuple(nodes)), pod(gpu=str(size)), count)
     assert found.fits == (placed >= count)
-    if not found.fits:
-        assert all(one.name in found.lacks for one in nodes)
+    assert found.fits or f"room for {placed}" in found.lacks or placed == 0

@@ -100,7 +100,6 @@ UNSUPPORTED = {
     "spec.server.frontends (2)": {"server": {"frontends": 2}},
     "spec.streaming.redisSecretRef": {"streaming": {"redisSecretRef": "r"}},
     "spec.suspend (true)": {"suspend": True},
-    "spec.rollout.strategy (InPlace)": {"rollout": {"strategy": "InPlace"}},
     "spec.rollout.autoPromotion (false)": {"rollout": {"autoPromotion": False}},
     "spec.rollout.verification": {"rollout": {"verification": {}}},
     "spec.rollout.keepPreviousSeconds": {"rollout": {"keepPreviousSeconds": 0}},

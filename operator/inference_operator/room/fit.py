@@ -52,7 +52,9 @@ def _capacity(node: Node, needs: Amounts) -> int:
 def _quota_lack(quota: Quota, needs: Amounts, count: int) -> str:
     for resource, hard in quota.hard.items():
         if resource in _MUST_BE_SAID and resource not in needs:
-            return f"ResourceQuota {quota.name} wants {resource} of every pod; set it in spec.server.resources"
+            return (
+                f"ResourceQuota {quota.name} wants {resource} of every pod; set it in spec.server.resources"
+            )
         need, left = needs.get(resource, Decimal(0)) * count, hard - quota.used.get(resource, Decimal(0))
         if need > left:
             verb = "needs" if count == 1 else "need"

@@ -22,7 +22,9 @@ def requests(pod: PodSpec) -> dict[str, Decimal]:
 def charges(pod: PodSpec) -> dict[str, Decimal]:
     """What a ResourceQuota counts, under the names that quotas use."""
     asked, limits = _effective(pod, "requests"), _effective(pod, "limits")
-    bare = {resource: asked[resource] for resource in ("cpu", "memory", "ephemeral-storage") if resource in asked}
+    bare = {
+        resource: asked[resource] for resource in ("cpu", "memory", "ephemeral-storage") if resource in asked
+    }
     return {
         **bare,
         **{f"requests.{resource}": amount for resource, amount in asked.items()},

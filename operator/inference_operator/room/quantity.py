@@ -38,7 +38,8 @@ def parse_amounts(written: Mapping[str, str | int | float]) -> dict[str, Decimal
 
 def add(one: Amounts, other: Amounts) -> dict[str, Decimal]:
     return {
-        resource: one.get(resource, Decimal(0)) + other.get(resource, Decimal(0)) for resource in {*one, *other}
+        resource: one.get(resource, Decimal(0)) + other.get(resource, Decimal(0))
+        for resource in {*one, *other}
     }
 
 

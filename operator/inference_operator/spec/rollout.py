@@ -47,6 +47,8 @@ class Analysis(Section, frozen=True, kw_only=True):
 
 class Rollout(Section, frozen=True, kw_only=True):
     strategy: Literal["Auto", "BlueGreen", "InPlace", "Recreate"] = "Auto"
+    preflight: Literal["Enforce", "Warn", "Skip"] = "Enforce"
+    """What a lack of room for a second fleet does before it begins: holds it, is told, or is not looked for."""
     auto_promotion: bool = True
     progress_deadline_seconds: Annotated[int, Meta(ge=10, le=86_400)] = 900
     """From the birth of a fleet until it fails."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from inference_operator.spec.rollout import Rollout
 
 SCHEMES = ("hf", "pvc", "file")
-STRATEGIES = ("Auto", "BlueGreen")
+STRATEGIES = ("Auto", "BlueGreen", "InPlace", "Recreate")
 
 
 def unsupported(spec: Spec, annotations: Mapping[str, str]) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from inference_operator import gates, names
 from inference_operator.actions import write_time
+from inference_operator.status import begun
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -34,9 +35,10 @@ def target(scene: Scene, phase: Phase) -> dict[str, Any]:
         "version": scene.spec.model.version,
         "revision": scene.revision,
         "step": str(phase),
+        **begun.way(scene),
     }
     if fleet is None:
-        return wanted
+        return wanted | begun.target(scene)
     wanted["fleet"] = fleet.name
     if fleet.prepare_started:
         wanted["startedAt"] = write_time(fleet.prepare_started)

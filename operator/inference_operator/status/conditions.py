@@ -12,6 +12,7 @@ from inference_operator import gates, names
 from inference_operator.actions import write_time
 from inference_operator.diagnosis import diagnose
 from inference_operator.reasons import Condition, Phase, Reason
+from inference_operator.status import begun
 
 if TYPE_CHECKING:
     from inference_operator.observed import Fleet, Observed
@@ -92,16 +93,20 @@ def _progressing(scene: Scene, phase: Phase) -> Claim:
         verdict = gates.promotable(scene, preview)
         message = f"Version {version} is being prepared: {verdict.message}."
         return Claim(type=Condition.PROGRESSING, holds=True, reason=verdict.reason, message=message)
+    if phase is Phase.PREPARING and (loading := begun.loading(scene)):
+        message = f"Version {version} is being loaded into the running pods: {loading.message}."
+        return Claim(type=Condition.PROGRESSING, holds=True, reason=loading.reason, message=message)
     if phase is Phase.FAILED and scene.failure:
         reason, _, message = scene.failure.failed.partition(": ")
-        text = f"{message.rstrip('. ')}. Fleet {scene.failure.name} is stopped; edit the spec to try again."
+        inside = scene.failure is scene.roles.active
+        rest = "goes on as it was" if inside else "is stopped"
+        text = f"{message.rstrip('. ')}. Fleet {scene.failure.name} {rest}; edit the spec to try again."
         return Claim(type=Condition.PROGRESSING, holds=False, reason=_reason(reason), message=text)
     if phase is Phase.PENDING and not scene.arrived:
-        message = f"Version {version} is about to be prepared."
-        return Claim(type=Condition.PROGRESSING, holds=True, reason=Reason.ROLLOUT_STARTING, message=message)
+        holds, why, message = begun.waiting(scene)
+        return Claim(type=Condition.PROGRESSING, holds=holds, reason=why, message=message)
     if phase is Phase.PROMOTING:
-        verdict = gates.endpoints_verified(scene, scene.roles.leaving[0])
-        message = f"Traffic moves to version {version}: {verdict.message}."
+        message = f"Traffic moves to version {version}: {begun.moving(scene)}."
         return Claim(
             type=Condition.PROGRESSING, holds=True, reason=Reason.WAITING_FOR_ENDPOINTS, message=message
         )
@@ -165,17 +170,20 @@ def _verified(scene: Scene) -> Claim:
     if scene.failure:
         reason, _, message = scene.failure.failed.partition(": ")
         return Claim(type=Condition.VERIFIED, holds=False, reason=_reason(reason), message=message)
+    if loading := begun.loading(scene):
+        holds, message = loading.passed, f"{loading.message}."
+        return Claim(type=Condition.VERIFIED, holds=holds, reason=loading.reason, message=message)
     message = f"Version {version} has no pods yet."
     return Claim(type=Condition.VERIFIED, holds=False, reason=Reason.ROLLOUT_STARTING, message=message)
 
 
 def _draining(scene: Scene) -> Claim:
-    leaving = scene.roles.leaving
-    if not leaving:
+    leaving, inside = scene.roles.leaving, begun.outgoing(scene)
+    if not leaving and not inside:
         return Claim(
             type=Condition.DRAINING, holds=False, reason=Reason.NOTHING_TO_DRAIN, message="No fleet drains."
         )
-    message = "; ".join(_drain(scene, fleet) for fleet in leaving)
+    message = "; ".join([*(_drain(scene, fleet) for fleet in leaving), *([inside[1]] if inside else [])])
     return Claim(
         type=Condition.DRAINING, holds=True, reason=Reason.WAITING_FOR_STREAMS, message=f"{message}."
     )
