@@ -24,6 +24,8 @@ CLUSTER = {
 }
 IMAGES = {"buildah": "buildah", "debootstrap": "debootstrap"}
 MONITORING = {"prometheus": "prometheus"}
+REDIS = {"redis-server": "redis-server"}
+BROWSER = {"chromium": "chromium"}
 """Program (on PATH, or a whole path): the package that holds it."""
 
 

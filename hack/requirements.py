@@ -1,10 +1,15 @@
-"""Prints what one extra of pyproject.toml asks for, a requirement a line. Stands alone: image builds run it too."""
+"""Prints what extras of pyproject.toml ask for, a requirement a line. Stands alone: image builds run it too."""
 
 from __future__ import annotations
 
 import sys
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
+
+
+def read_extras(project: Path, names: Iterable[str]) -> list[str]:
+    return [requirement for name in names for requirement in read_extra(project, name)]
 
 
 def read_extra(project: Path, extra: str) -> list[str]:
@@ -15,4 +20,4 @@ def read_extra(project: Path, extra: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    print("\n".join(read_extra(Path("pyproject.toml"), sys.argv[1])))
+    print("\n".join(read_extras(Path("pyproject.toml"), sys.argv[1:])))

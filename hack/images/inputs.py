@@ -13,7 +13,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import NormalizedName, canonicalize_name
 
-from hack.requirements import read_extra
+from hack.requirements import read_extras
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 CODE_STAGE = "FROM ${DEPENDENCIES}"
@@ -28,6 +28,8 @@ class Image:
     name: str
     package: Path
     """The Python package that is copied in, relative to the repository's root."""
+    extras: tuple[str, ...]
+    """Of pyproject.toml, that its Dockerfile installs."""
 
     @property
     def dockerfile(self) -> Path:
@@ -39,8 +41,8 @@ class Image:
 
 
 IMAGES = {
-    "server": Image("server", Path("server/realtime_serve")),
-    "operator": Image("operator", Path("operator/inference_operator")),
+    "server": Image("server", Path("server/realtime_serve"), ("server", "redis")),
+    "operator": Image("operator", Path("operator/inference_operator"), ("operator",)),
 }
 
 
@@ -56,7 +58,7 @@ def digest(parts: Iterable[str | bytes]) -> str:
 def dependencies_tag(image: Image, base: str) -> str:
     """Changes with the base image, the dependency stages, and any version that the image really installs."""
     stages = image.dockerfile.read_text().partition(CODE_STAGE)[0]
-    requirements = read_extra(ROOT / "pyproject.toml", image.name)
+    requirements = read_extras(ROOT / "pyproject.toml", image.extras)
     return digest([base, stages, *requirements, *pins(requirements)])
 
 

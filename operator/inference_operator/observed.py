@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from inference_operator import names
+from inference_operator.room import Room
+from inference_operator.weights import Incoming, Outgoing, Weights, read_mark
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,23 +42,6 @@ class StreamsReport(msgspec.Struct, frozen=True):
     active: int = 0
 
 
-class ErrorsReport(msgspec.Struct, frozen=True):
-    """Of one version since its process began."""
-
-    requests_total: int = 0
-    errors_total: int = 0
-    empty_total: int = 0
-    """Requests that ended well and gave not one token."""
-
-
-class LatencyReport(msgspec.Struct, frozen=True):
-    """Of one version over the last minute."""
-
-    ttft_p95_ms: float | None = None
-    """None: no request had a first token in that time."""
-    ttft_count: int = 0
-
-
 class PodReport(msgspec.Struct, frozen=True):
     """The body of a pod's GET /status; `msgspec.json.decode(body, type=PodReport)`. Unknown keys are a newer server's."""
 
@@ -67,9 +52,6 @@ class PodReport(msgspec.Struct, frozen=True):
     settings_error: str = ""
     connections: int = 0
     server_version: str = ""
-    errors: dict[str, ErrorsReport] = {}
-    """By version; a server that does not count says nothing."""
-    latency: dict[str, LatencyReport] = {}
 
     def version(self, version: str) -> VersionReport | None:
         """What the pod says of `version`, under whatever served name it stands."""
@@ -147,17 +129,22 @@ class Fleet:
         return self._time(names.DRAINED_AT)
 
     @property
-    def recalled_at(self) -> datetime | None:
-        return self._time(names.RECALLED)
-
-    @property
-    def awaiting_since(self) -> datetime | None:
-        return self._time(names.AWAITING_SINCE)
-
-    @property
     def failed(self) -> str:
         """`Reason: message`, or empty."""
         return self.annotations.get(names.FAILED, "")
+
+    @property
+    def weights(self) -> Weights | None:
+        """What new work goes to; None for a fleet of an operator that did not write it down."""
+        return read_mark(self.annotations, names.WEIGHTS, Weights)
+
+    @property
+    def incoming(self) -> Incoming | None:
+        return read_mark(self.annotations, names.INCOMING, Incoming)
+
+    @property
+    def outgoing(self) -> Outgoing | None:
+        return read_mark(self.annotations, names.OUTGOING, Outgoing)
 
     def _time(self, annotation: str) -> datetime | None:
         return read_time(self.annotations.get(annotation, ""))
@@ -228,6 +215,8 @@ class Observed:
     children: tuple[Child, ...] = ()
     endpoints: Mapping[str, Mapping[str, bool]] = field(default_factory=dict)
     """By Service name: the pods (uid) in its EndpointSlices, and whether `conditions.ready`."""
+    room: Room | None = None
+    """What is free in the cluster; None where nobody asked for it (`strategy.asks_for_room`) or it may not be seen."""
     default_image: str = ""
     """For models that name no image; empty: such a model is invalid."""
     network_policies: bool = True
@@ -236,8 +225,6 @@ class Observed:
     """Where the operator's own pods are; empty: not known."""
     client_keys: Mapping[str, ClientKeys] = field(default_factory=dict)
     """By the client's name."""
-    prompts: Mapping[str, str] | None = None
-    """The data of the ConfigMap that `spec.rollout.verification.promptsFrom` names; None where there is none."""
     secrets_refused: str = ""
     """Why Secrets could not be read at all, as a sentence without its full stop; empty where they could."""
 

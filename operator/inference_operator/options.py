@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 AGAINST_CLUSTER = "cluster"
+_NODES = ("unseen", "fixed", "autoscaled")
 _LEVELS = ("debug", "info", "warning", "error")
 _PLAN = """\
 Prints which fields of an InferenceModel would change and whether each is live or rolling, the revision before and
@@ -29,6 +30,9 @@ class Options:
     """Whether each model gets a NetworkPolicy; if not, those that this operator made are deleted."""
     client_secrets: bool = False
     """Whether the Secrets of spec.clients may be read; if not, a spec that has clients is refused."""
+    nodes: str = "unseen"
+    """What may be known of nodes before a rollout: unseen (no right to list them), fixed, or autoscaled (a lack of
+    room on them holds nothing up, for pods that wait make more of them come)."""
     http_port: int = 8080
     """For /healthz and /metrics."""
     lease: str = ""
@@ -95,6 +99,7 @@ def _run_options(
         default_image=given.default_image,
         network_policies=given.network_policies,
         client_secrets=given.client_secrets,
+        nodes=given.nodes,
         http_port=given.http_port,
         lease=given.lease,
         lease_namespace=given.lease_namespace,
@@ -145,6 +150,12 @@ def _add_run(run: argparse.ArgumentParser, environment: Mapping[str, str]) -> No
         "whether Secrets of spec.clients may be read: true or false",
         type=_switch,
         metavar="SWITCH",
+    )
+    add(
+        "--nodes",
+        "unseen",
+        "what may be known of nodes before a rollout: may not be listed, are as many as they are, or come for pods that wait",
+        choices=_NODES,
     )
     add("--http-port", 8080, "port of /healthz and /metrics", type=int)
     add("--lease", "", "name of the Lease for leader election", metavar="NAME")

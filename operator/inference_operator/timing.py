@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from inference_operator import keeping
 from inference_operator.reasons import Phase
+from inference_operator.strategy import choose
 
 if TYPE_CHECKING:
     from inference_operator.roles import Scene
@@ -14,8 +14,8 @@ AFTER_A_STEP = 1.0
 DRAINING = 1.0
 """Pods tell of their streams when asked, and in no other way."""
 PREPARING = 2.0
-WAITING = 10.0
-"""For a person, or until a fleet that is kept warm may go: what happens meanwhile comes as an event."""
+WAITING_FOR_ROOM = 15.0
+"""Nodes and the pods of other namespaces are not watched: that would cost every model at rest."""
 SPREADING = 2.0
 SILENT = 10.0
 """A pod that does not answer is asked less often."""
@@ -27,23 +27,13 @@ def recheck_after(scene: Scene, phase: Phase, *, stepped: bool) -> float | None:
     """Seconds; None when only an event can change anything."""
     if stepped:
         return AFTER_A_STEP
-    if any(not keeping.at_rest(scene, fleet) for fleet in scene.roles.leaving):
+    if scene.roles.leaving or scene.recreating or phase is Phase.DRAINING:
         return DRAINING
-    if phase in _MOVING:
+    if phase is Phase.PENDING and not scene.arrived and choose(scene).strategy is None:
+        return WAITING_FOR_ROOM
+    if phase in {Phase.PREPARING, Phase.PROMOTING, Phase.PENDING}:
         return PREPARING
-    if phase in {Phase.AWAITING_APPROVAL, Phase.PAUSED} or scene.roles.leaving:
-        return WAITING
     return _soonest(_settings(scene), KEYS if scene.spec.clients else None)
-
-
-_MOVING = {
-    Phase.PREPARING,
-    Phase.VERIFYING,
-    Phase.PROMOTING,
-    Phase.ANALYZING,
-    Phase.ROLLING_BACK,
-    Phase.PENDING,
-}
 
 
 def _soonest(*times: float | None) -> float | None:

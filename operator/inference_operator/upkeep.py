@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from inference_operator import manifests, names, verbs, verifying
+from inference_operator import manifests, names
 from inference_operator.actions import Action, AnnotatePod, Apply, Delete, PatchFleet, write_time
+from inference_operator.in_place.listing import Listing, listing, makes_way
+from inference_operator.in_place.steps import FAILURE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from inference_operator.observed import Fleet, Observed
     from inference_operator.roles import Scene
@@ -25,7 +27,6 @@ def upkeep(scene: Scene) -> tuple[Action, ...]:
         *_fleet_children(scene),
         *_active_fleet(scene),
         *_pod_settings(scene),
-        *_unanswered(scene),
         *_forgiven(scene),
         *_orphans(scene),
     )
@@ -40,14 +41,20 @@ def apply_if_needed(observed: Observed, manifest: dict[str, Any]) -> Iterator[Ap
         yield Apply(manifest=manifest, uid=child.uid)
 
 
-def fleet_settings(scene: Scene, fleet: str, revision: str, version: str) -> dict[str, Any]:
-    text = _settings_text(scene, version)
+def fleet_settings(scene: Scene, fleet: str, revision: str, listing: Listing) -> dict[str, Any]:
+    text = _settings_text(scene, listing)
     return manifests.settings(scene.observed.model, fleet=fleet, revision=revision, text=text)
 
 
-def _settings_text(scene: Scene, version: str) -> str:
+def _settings_text(scene: Scene, listing: Listing) -> str:
     observed = scene.observed
-    return manifests.settings_text(observed.model, scene.spec, version, keys=observed.client_keys)
+    return manifests.settings_text(
+        observed.model,
+        scene.spec,
+        listing.active,
+        keys=observed.client_keys,
+        versions=listing.versions,
+    )
 
 
 def _services(scene: Scene) -> Iterator[Action]:
@@ -87,72 +94,70 @@ def _running(scene: Scene) -> tuple[Fleet, ...]:
 def _fleet_children(scene: Scene) -> Iterator[Action]:
     model = scene.observed.model
     for fleet in _running(scene):
-        settings = fleet_settings(scene, fleet.name, fleet.revision, fleet.version)
+        settings = fleet_settings(scene, fleet.name, fleet.revision, listing(fleet))
         budget = manifests.disruption_budget(model, fleet=fleet.name, revision=fleet.revision)
         yield from apply_if_needed(scene.observed, settings)
         yield from apply_if_needed(scene.observed, budget)
 
 
 def _active_fleet(scene: Scene) -> Iterator[Action]:
-    """It has the size asked for, the mark that it was promoted, and no order to drain."""
+    """It has the size asked for, the mark that it was promoted, and no order to drain but to make way."""
     fleet = scene.roles.active
     if fleet is None or not scene.roles.routed:
         return
     marks: dict[str, str | None] = {}
-    if fleet.promoted_at is None or (fleet.recalled_at and fleet.promoted_at < fleet.recalled_at):
+    if fleet.promoted_at is None:
         marks[names.PROMOTED_AT] = write_time(scene.observed.now)
-    spent = [names.DRAIN_STARTED, names.DRAINED_AT, names.AWAITING_SINCE]
-    if scene.arrived:  # what failed before was asked for anew
-        spent += [names.FAILED, names.FAILED_AT, names.FAILED_ASK, names.RETRIED]
-    marks |= {mark: None for mark in spent if mark in fleet.annotations}
     size = None if fleet.replicas == scene.spec.replicas else scene.spec.replicas
+    if scene.recreating:
+        size = None
+    else:
+        orders = (names.DRAIN_STARTED, names.DRAINED_AT, names.RECREATE)
+        marks |= {mark: None for mark in orders if mark in fleet.annotations}
     if marks or size is not None:
-        yield PatchFleet(
-            fleet=fleet.name,
-            uid=fleet.uid,
-            resource_version=fleet.resource_version,
-            replicas=size,
-            annotations=marks,
-        )
+        yield _patch(fleet, marks, replicas=size)
+    yield from _active_pods(scene, fleet)
+
+
+def _active_pods(scene: Scene, fleet: Fleet) -> Iterator[Action]:
+    drains = scene.recreating or makes_way(fleet)
     for pod in fleet.live_pods:
-        if names.DRAIN in pod.annotations:
+        if names.DRAIN in pod.annotations and not drains:
             yield AnnotatePod(pod=pod.name, uid=pod.uid, annotations={names.DRAIN: None})
+        if names.DRAIN not in pod.annotations and makes_way(fleet):
+            order = {names.DRAIN: write_time(scene.observed.now)}
+            yield AnnotatePod(pod=pod.name, uid=pod.uid, annotations=order)
 
 
 def _pod_settings(scene: Scene) -> Iterator[Action]:
     """Tell pods of new settings; the ConfigMap was applied before this."""
     for fleet in _running(scene):
-        current = manifests.settings_hash(_settings_text(scene, fleet.version))
+        current = manifests.settings_hash(_settings_text(scene, listing(fleet)))
         for pod in fleet.live_pods:
             if pod.annotations.get(names.SETTINGS) != current:
                 yield AnnotatePod(pod=pod.name, uid=pod.uid, annotations={names.SETTINGS: current})
 
 
-def _unanswered(scene: Scene) -> Iterator[Action]:
-    """A verification that was begun goes on after this operator was started anew."""
-    fleet = scene.roles.preview
-    if fleet is None or not verifying.under_way(scene, fleet) or scene.asked.problem:
-        return
-    if verifying.result_of(scene, fleet) is None and not verbs.aborted(scene):
-        yield verifying.verify(scene, fleet)
-
-
 def _forgiven(scene: Scene) -> Iterator[Action]:
     """A failure bars only the ask that failed; once another is made, the first may be asked again.
 
-    And a `retry` that was taken off may be put on again.
+    What failed inside a fleet that lives on is then no mark of that fleet any more.
     """
-    for fleet in (*scene.roles.resting, *scene.roles.leaving):
-        marks: dict[str, str | None] = {}
-        if fleet.annotations.get(names.FAILED_ASK, scene.ask) != scene.ask:
-            marks[names.FAILED_ASK] = None
-        retried = fleet.annotations.get(names.RETRIED)
-        if retried is not None and retried != scene.verb(names.RETRY):
-            marks[names.RETRIED] = None
-        if marks:
-            yield PatchFleet(
-                fleet=fleet.name, uid=fleet.uid, resource_version=fleet.resource_version, annotations=marks
-            )
+    active = (scene.roles.active,) if scene.roles.active else ()
+    for fleet in (*active, *scene.roles.resting):
+        inside = names.FAILED_REVISION in fleet.annotations
+        if fleet.annotations.get(names.FAILED_ASK, "" if inside else scene.ask) != scene.ask:
+            yield _patch(fleet, dict.fromkeys(FAILURE if inside else (names.FAILED_ASK,)))
+
+
+def _patch(fleet: Fleet, marks: Mapping[str, str | None], *, replicas: int | None = None) -> PatchFleet:
+    return PatchFleet(
+        fleet=fleet.name,
+        uid=fleet.uid,
+        resource_version=fleet.resource_version,
+        replicas=replicas,
+        annotations=marks,
+    )
 
 
 def _orphans(scene: Scene) -> Iterator[Action]:

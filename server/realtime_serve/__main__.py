@@ -18,6 +18,8 @@ from realtime_serve.generation.draining import Drain
 from realtime_serve.generation.metrics import Metrics
 from realtime_serve.generation.served import ServedModel
 from realtime_serve.generation.serving import Serving
+from realtime_serve.jobs.memory import MemoryStore
+from realtime_serve.jobs.store import Store
 from realtime_serve.logs import configure_logging
 from realtime_serve.settings.live import LiveSettings
 from realtime_serve.settings.options import TERMINATION_LOG, Options, parse_options
@@ -44,7 +46,10 @@ def main() -> None:
 async def serve(options: Options) -> int:
     """Run one server to its end; return the exit status."""
     serving = assemble(options)
-    http = HttpServer(serving)
+    try:
+        http = HttpServer(serving, make_store(options, serving.settings))
+    except SettingsInvalid as error:
+        return _give_up(str(error), options)
     try:
         port = await http.start(options.host, options.port)
     except OSError as error:
@@ -77,6 +82,32 @@ def assemble(options: Options) -> Serving:
         settings=settings,
     )
     return Serving(model=model, settings=settings, drain=Drain(), metrics=metrics)
+
+
+def make_store(options: Options, settings: LiveSettings) -> Store:
+    """Return where jobs are kept.
+
+    Raises:
+        SettingsInvalid: Redis is asked for, and its client is not installed.
+
+    """
+
+    def window() -> float:
+        return settings.current.streaming.resume_window_seconds
+
+    if options.redis_url is None:
+        return MemoryStore(window)
+    try:  # its client is an extra of its own
+        from realtime_serve.jobs.redis import RedisStore  # noqa: PLC0415
+    except ImportError as error:
+        raise SettingsInvalid(
+            "--redis-url needs Redis's client: pip install 'realtime-serve[redis]'"
+        ) from error
+
+    def longest_job() -> float:
+        return settings.current.limits.request_timeout_seconds
+
+    return RedisStore(options.redis_url, window=window, longest_job=longest_job)
 
 
 def make_engine(options: Options, on_step: Callable[[float], None]) -> Engine:

@@ -154,7 +154,7 @@ def test_no_role_of_the_operator_holds_a_wildcard_or_reaches_secrets(manifests: 
 
 
 def test_in_one_namespace_the_operator_gets_the_same_rules_there_and_none_elsewhere() -> None:
-    everywhere = chart.render({"rbac": {"aggregate": False}})
+    everywhere = chart.render({"rbac": {"aggregate": False}, "preflight": {"mode": "never"}})
     in_one = chart.render({"rbac": {"aggregate": False}, "watchNamespace": "team-a"})
     (cluster_rules,) = rules(everywhere, "ClusterRole").values()
     assert not chart.find(in_one, "ClusterRole")
@@ -163,6 +163,13 @@ def test_in_one_namespace_the_operator_gets_the_same_rules_there_and_none_elsewh
     assert role["rules"] == cluster_rules[:-1]
     assert cluster_rules[-1]["resources"] == ["customresourcedefinitions"], "which no namespace holds"
     assert "--namespace=team-a" in operator_pod(watchNamespace="team-a")["containers"][0]["args"]
+
+
+def test_to_see_nodes_from_one_namespace_takes_a_right_in_all_of_them() -> None:
+    values = {"rbac": {"aggregate": False}, "watchNamespace": "team-a", "preflight": {"mode": "always"}}
+    rendered = chart.render(values)
+    (cluster_rules,) = rules(rendered, "ClusterRole").values()
+    assert cluster_rules == [{"apiGroups": [""], "resources": ["nodes", "pods"], "verbs": ["list"]}]
 
 
 def test_the_lease_may_only_be_the_operators_own() -> None:

@@ -35,9 +35,11 @@ def rights(role: dict[str, Any]) -> Rights:
 
 @pytest.fixture(scope="module")
 def operator_rights() -> Rights:
-    """In the namespaces of models, and for the Lease in its own."""
-    rendered = chart.render({"watchNamespace": "team-a", "rbac": {"clientSecrets": True}})
-    roles = [rights(role) for role in chart.find(rendered, "Role")]
+    """In the namespaces of models, for the Lease in its own, and on nodes."""
+    allowed = {"rbac": {"clientSecrets": True, "aggregate": False}, "preflight": {"mode": "always"}}
+    rendered = chart.render({"watchNamespace": "team-a"} | allowed)
+    found = [*chart.find(rendered, "ClusterRole"), *chart.find(rendered, "Role")]
+    roles = [rights(role) for role in found]
     return {place: verbs for role in roles for place, verbs in role.items()}
 
 
@@ -99,6 +101,25 @@ def test_the_operator_reads_the_command_line_that_the_chart_writes() -> None:
         lease="realtime-serve",
         lease_namespace="realtime-serve",
     )
+
+
+@pytest.mark.parametrize(
+    ("preflight", "nodes"),
+    [
+        ({"mode": "never"}, "unseen"),
+        ({"mode": "auto"}, "fixed"),
+        ({"mode": "auto", "autoscaledNodes": True}, "autoscaled"),
+    ],
+)
+def test_the_operator_is_told_what_it_may_know_of_nodes_and_has_the_right(
+    preflight: dict[str, Any], nodes: str
+) -> None:
+    rendered = chart.render({"preflight": preflight})
+    (deployment,) = chart.find(rendered, "Deployment")
+    arguments = deployment["spec"]["template"]["spec"]["containers"][0]["args"]
+    assert options.parse(arguments, {}).nodes == nodes
+    may = [role for role in chart.find(rendered, "ClusterRole") if ("", "nodes") in rights(role)]
+    assert bool(may) == (nodes != "unseen")
 
 
 def fleet_pod() -> dict[str, Any]:

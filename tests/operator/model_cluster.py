@@ -6,18 +6,18 @@ it would meet there. Faults are methods; time moves by `tick`.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from inference_operator import names
-from inference_operator.actions import Action, AnnotatePod, Apply, Delete, Flip, PatchFleet, Plan, Verify
+from inference_operator.actions import Action, AnnotatePod, Apply, Delete, Flip, PatchFleet, Plan
 from inference_operator.observed import (
     Child,
     ClientKeys,
-    ErrorsReport,
     Fleet,
-    LatencyReport,
     Model,
     ModelReport,
     Observed,
@@ -28,7 +28,8 @@ from inference_operator.observed import (
     VersionReport,
 )
 from inference_operator.plan import plan
-from inference_operator.verification import GateResult, Result, write_result
+from inference_operator.room import Node, Room
+from inference_operator.strategy import asks_for_room
 
 START = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
 UID = "model-uid"
@@ -59,13 +60,19 @@ class SimPod:
     node_lost: bool = False
     streams: int = 0
     generation: int = 0
-    requests: int = 0
-    errors: int = 0
-    ttft_p95_ms: float = 50.0
-    restarts: int = 0
     annotations: dict[str, str] = field(default_factory=dict)
     failure: str = ""
     """A version that never loads."""
+    held: dict[str, str] = field(default_factory=dict)
+    """State by version, of what it has loaded or tries to."""
+    active: str = ""
+    """The version that new streams begin on; `streams` are those of this one."""
+    why: str = ""
+    """Of the last version that failed."""
+    wants: list[str] = field(default_factory=list)
+    prefers: str = ""
+    older: dict[str, int] = field(default_factory=dict)
+    """Streams on versions that were active before."""
 
 
 @dataclass
@@ -77,8 +84,8 @@ class SimFleet:
     replicas: int
     annotations: dict[str, str]
     pods: list[SimPod] = field(default_factory=list)
-    refused: str = ""
-    """Why not all of its pods are there."""
+    born_with: str = ""
+    """The version on its pods' command line."""
 
 
 @dataclass
@@ -102,12 +109,11 @@ class ModelCluster:
         self.endpoints: dict[str, dict[str, bool]] = {}
         self.broken: set[str] = set()
         """Versions whose pods never become ready."""
-        self.wrong: set[str] = set()
-        """Versions that answer golden prompts wrongly."""
-        self.questions: list[Verify] = []
-        """Golden prompts that are being asked."""
-        self.prompts: dict[str, str] | None = None
         self.capacity = 1000
+        """Pods that fit; what is above waits unborn."""
+        self.room_is_known = False
+        self.heavy: set[str] = set()
+        """Versions that fit into a pod's memory only alone."""
         self.network_policies = True
         self.client_keys: dict[str, ClientKeys] = {}
         self.secrets_refused = ""
@@ -128,19 +134,6 @@ class ModelCluster:
             for fleet in self.fleets.values():
                 fleet.pods = [pod for pod in fleet.pods if pod is not dead]
 
-    def order(self, verb: str, revision: str | None) -> None:
-        """Annotate the model; None takes the annotation off."""
-        if revision is None:
-            self.annotations.pop(verb, None)
-        else:
-            self.annotations[verb] = revision
-
-    def misbehave(self, version: str, *, errors: int = 20, ttft_p95_ms: float = 50.0) -> None:
-        """Pods of a version get 20 requests each, so many of which fail, at such a latency."""
-        for pod in self._pods():
-            if pod.version == version:
-                pod.requests, pod.errors, pod.ttft_p95_ms = 20, errors, ttft_p95_ms
-
     def open_streams(self, count: int) -> None:
         """Clients go where the active Service's endpoints are."""
         listed = self.endpoints.get("chat", {})
@@ -151,6 +144,7 @@ class ModelCluster:
     def finish_streams(self) -> None:
         for pod in self._pods():
             pod.streams = 0
+            pod.older.clear()
 
     def silence_pod(self, index: int, *, reachable: bool) -> None:
         if pods := self._pods():
@@ -184,7 +178,6 @@ class ModelCluster:
             for pod in fleet.pods:
                 self._live(name, pod)
         self._route()
-        self._answer()
 
     def _size(self, name: str, fleet: SimFleet) -> None:
         lost = [pod for pod in fleet.pods if pod.deleting]
@@ -193,33 +186,48 @@ class ModelCluster:
         running = sum(len(each.pods) for each in self.fleets.values())
         while len(fleet.pods) < fleet.replicas + len(lost) and running < self.capacity:
             number, running = self._next(), running + 1
-            version = fleet.annotations[names.FLEET_VERSION]
+            version = fleet.born_with
             fleet.pods.append(SimPod(f"{name}-{number}", f"pod-{number}", self.now, version))
-        fleet.refused = "exceeded quota" if len(fleet.pods) < fleet.replicas else ""
 
     def _live(self, fleet: str, pod: SimPod) -> None:
         settings = self.children.get(("ConfigMap", names.settings(fleet)))
         if settings is None:
             return  # the kubelet cannot mount it
-        pod.ready = pod.version not in self.broken and not pod.node_lost
         if pod.born == self.now or names.SETTINGS in pod.annotations:
-            text = settings.content["data"]["settings.json"]
-            pod.generation = int(text.split('"generation": ')[1].split(",")[0])
+            told = json.loads(settings.content["data"]["settings.json"])
+            pod.generation = told["generation"]
+            pod.wants = [each["version"] for each in told.get("versions", ())] or [pod.version]
+            pod.prefers = told["activeVersion"]
+        self._load(pod)
 
-    def _answer(self) -> None:
-        """Pods that were asked golden prompts have answered."""
-        for asked in self.questions:
-            fleet = self.fleets.get(asked.fleet)
-            if fleet is None or fleet.uid != asked.uid:
-                continue
-            right = asked.version not in self.wrong
-            gates = tuple(
-                GateResult(name=name, passed=right, message="answered", answer="4", ttft_ms=9.0)
-                for name, _ in asked.asked.named()
-            )
-            fleet.annotations[names.VERIFICATION] = write_result(Result(subject=asked.subject, gates=gates))
-            fleet.resource_version = self._next()
-        self.questions.clear()
+    def _load(self, pod: SimPod) -> None:
+        """What is not listed goes when it is idle; after that others load, each in an engine of its own, at birth at once."""
+        for version in [held for held in pod.held if held not in pod.wants]:
+            busy = pod.streams if version == pod.active else pod.older.get(version, 0)
+            pod.held[version] = "draining"
+            if not busy:
+                del pod.held[version]
+                pod.active = "" if version == pod.active else pod.active
+        leaving = set(pod.held) - set(pod.wants)
+        for version in [] if leaving else pod.wants:
+            others = [other for other in pod.held if other != version]
+            crowded = others and (version in self.heavy or any(other in self.heavy for other in others))
+            match pod.held.get(version), version in self.broken or crowded:
+                case ("ready", _) | ("failed", _):
+                    pass
+                case _, True:
+                    pod.held[version] = "failed" if pod.active else "loading"
+                    pod.why = "OutOfMemory: it does not fit" if crowded else "torn"
+                case None, False if pod.active:
+                    pod.held[version] = "loading"
+                case _:
+                    pod.held[version] = "ready"
+        if pod.prefers != pod.active and pod.held.get(pod.prefers) == "ready":
+            if pod.active:
+                pod.older[pod.active] = pod.older.get(pod.active, 0) + pod.streams
+            pod.active, pod.streams = pod.prefers, pod.older.pop(pod.prefers, 0)
+        serves = pod.held.get(pod.active) in {"ready", "draining"} and pod.active not in self.broken
+        pod.ready = serves and not pod.node_lost
 
     def _route(self) -> None:
         for (kind, name), child in self.children.items():
@@ -232,6 +240,14 @@ class ModelCluster:
     # --- what the API server shows
 
     def observe(self) -> Observed:
+        seen = self._seen()
+        if not self.room_is_known or not asks_for_room(seen):
+            return seen
+        used = sum(len(fleet.pods) for fleet in self.fleets.values())
+        amounts = {"pods": Decimal(self.capacity)}, {"pods": Decimal(used)}
+        return replace(seen, room=Room(nodes=(Node(name="a", allocatable=amounts[0], used=amounts[1]),)))
+
+    def _seen(self) -> Observed:
         return Observed(
             now=self.now,
             model=Model(
@@ -251,7 +267,6 @@ class ModelCluster:
             default_image="server:1",
             network_policies=self.network_policies,
             operator_namespace="system",
-            prompts=self.prompts,
             client_keys=dict(self.client_keys),
             secrets_refused=self.secrets_refused,
         )
@@ -266,7 +281,6 @@ class ModelCluster:
             replicas=fleet.replicas,
             created_at=fleet.born,
             annotations=dict(fleet.annotations),
-            replica_failure=fleet.refused,
             pods=tuple(_show_pod(pod) for pod in fleet.pods),
         )
 
@@ -295,8 +309,6 @@ class ModelCluster:
                 self._annotate(action)
             case Delete():
                 self._delete(action)
-            case Verify():
-                self.questions.append(action)
         self.log.append(describe(action))
 
     def _apply(self, action: Apply) -> None:
@@ -321,7 +333,13 @@ class ModelCluster:
         annotations = dict(manifest["metadata"]["annotations"])
         replicas = manifest["spec"]["replicas"]
         self.fleets[name] = SimFleet(
-            manifest, f"fleet-{self._next()}", self._next(), self.now, replicas, annotations
+            manifest,
+            f"fleet-{self._next()}",
+            self._next(),
+            self.now,
+            replicas,
+            annotations,
+            born_with=annotations[names.FLEET_VERSION],
         )
 
     def _patch(self, action: PatchFleet) -> None:
@@ -421,22 +439,26 @@ class ModelCluster:
 
 def _show_pod(pod: SimPod) -> Pod:
     draining = names.DRAIN in pod.annotations
-    state = "ready" if pod.ready else "loading"
-    version = VersionReport(state=state, active_streams=pod.streams)
+    counts = {**pod.older, pod.active or pod.version: pod.streams}
+    versions = {
+        version: VersionReport(
+            state=state,
+            message=pod.why if state == "failed" else "",
+            active_streams=counts.get(version, 0),
+        )
+        for version, state in (pod.held or {pod.version: "loading"}).items()
+    }
     report = PodReport(
         draining=draining,
         settings_generation=pod.generation,
-        models={"chat": ModelReport(active_version=pod.version, versions={pod.version: version})},
-        streams=StreamsReport(active=pod.streams),
-        errors={pod.version: ErrorsReport(requests_total=pod.requests, errors_total=pod.errors)},
-        latency={pod.version: LatencyReport(ttft_p95_ms=pod.ttft_p95_ms, ttft_count=pod.requests)},
+        models={"chat": ModelReport(active_version=pod.active, versions=versions)},
+        streams=StreamsReport(active=sum(counts.values())),
     )
     shown = Pod(
         name=pod.name,
         uid=pod.uid,
         ready=pod.ready,
         deleting=pod.deleting,
-        restarts=pod.restarts,
         annotations=dict(pod.annotations),
         report=report if pod.reachable else None,
     )
@@ -465,5 +487,3 @@ def describe(action: Action) -> str:
             return " ".join(["annotate", pod, *marks])
         case Delete(kind=kind, name=name):
             return f"delete {kind} {name}"
-        case Verify(fleet=fleet):
-            return f"ask {fleet}"

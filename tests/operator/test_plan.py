@@ -288,13 +288,13 @@ def foreign_deployment() -> ModelCluster:
 
 def unsupported_edit() -> ModelCluster:
     cluster = serving()
-    cluster.edit(spec(V2, autoscaling={"maxReplicas": 2}, replicas=5, limits={"maxQueue": 7}))
+    cluster.edit(spec(V2, suspend=True, replicas=5, limits={"maxQueue": 7}))
     return cluster
 
 
 def unsupported_while_draining() -> ModelCluster:
     cluster = streams_end_twice()
-    cluster.edit(spec(V3, autoscaling={"maxReplicas": 2}))
+    cluster.edit(spec(V3, suspend=True))
     return cluster
 
 
@@ -421,16 +421,16 @@ TABLE: dict[str, Case] = {
             "patch v2 to 0",
         ],
     ),
-    "an edit back to a version that drains: its order to drain is taken back": (
+    "an edit back to a version that drains: a fresh fleet": (
         edited_back_to_the_draining,
         [
-            "apply Service chat-preview",
             "apply ConfigMap v2-settings",
             "apply ConfigMap v1-settings",
             "annotate v2-POD +settings",
             "annotate v1-POD +settings",
-            "patch v1 +prepare-started +recalled -drain-started",
-            "annotate v1-POD -drain",
+            "apply ConfigMap v1-2-settings",
+            "apply PodDisruptionBudget v1-2",
+            "apply Deployment v1-2",
         ],
     ),
     "an edit back to a version at zero: the fleet it had comes back": (
@@ -439,7 +439,7 @@ TABLE: dict[str, Case] = {
             "apply ConfigMap v2-settings",
             "annotate v2-POD +settings",
             "apply ConfigMap v1-settings",
-            "patch v1 to 1 +prepare-started -drain-started -drained-at -promoted-at -promoting",
+            "patch v1 to 1 +prepare-started +strategy -drain-started -drained-at -promoted-at -promoting",
         ],
     ),
     "the deadline passes: the preview is stopped, what serves is not touched": (

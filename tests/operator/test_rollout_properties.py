@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -41,6 +43,12 @@ class WatchedCluster(ModelCluster):
             case Flip(selector=selector):
                 self._flipped_only_to_ready(before, selector[names.LABEL_FLEET])
                 self.had_traffic.add(self.fleets[selector[names.LABEL_FLEET]].uid)
+            case PatchFleet(annotations={names.FLEET_VERSION: str()} as marks, fleet=name):
+                self._switched_only_to_what_every_pod_has(before, name, marks[names.FLEET_VERSION])
+            case PatchFleet(annotations={names.OUTGOING: None} as marks, fleet=name) if len(marks) == 1:
+                self._dropped_only_what_has_no_streams(before, name)
+            case PatchFleet(annotations={names.RECREATE: str()}):
+                assert self.spec["rollout"]["strategy"] == "Recreate" or not self.fresh
             case PatchFleet(annotations={names.DRAIN_STARTED: str()}) if self.fresh:
                 self._told_to_drain_only_behind_a_successor(before, active)
             case PatchFleet(fleet=name, replicas=0):
@@ -48,6 +56,19 @@ class WatchedCluster(ModelCluster):
             case Delete(kind="Deployment", name=name):
                 assert name != active
                 assert all(fleet.replicas == 0 for fleet in before.fleets if fleet.name == name)
+
+    def _switched_only_to_what_every_pod_has(self, before: Observed, name: str, version: str) -> None:
+        fleet = next(fleet for fleet in before.fleets if fleet.name == name)
+        states = [pod.report.version(version) for pod in fleet.live_pods if pod.report]
+        assert states or not self.fresh
+        assert all(state and state.state == "ready" for state in states) or not self.fresh
+
+    def _dropped_only_what_has_no_streams(self, before: Observed, name: str) -> None:
+        fleet = next(fleet for fleet in before.fleets if fleet.name == name)
+        told = datetime.fromisoformat(fleet.outgoing.drain_started)
+        overdue = (before.now - told).total_seconds() >= DRAIN_TIMEOUT
+        version = fleet.outgoing.weights.version
+        assert overdue or not any(pod.older.get(version) for pod in self.fleets[name].pods), version
 
     def _flipped_only_to_ready(self, before: Observed, name: str) -> None:
         """Of a plan from an old observation only that it does not harm: pods may have died since."""
@@ -70,7 +91,7 @@ class WatchedCluster(ModelCluster):
 
     def _stopped_only_what_may_stop(self, before, streams, active, name) -> None:
         fleet = next(fleet for fleet in before.fleets if fleet.name == name)
-        if name == active:
+        if name == active and names.RECREATE not in fleet.annotations:
             assert self.zero_was_asked, f"{name} has the traffic and was stopped"
         elif fleet.uid in self.had_traffic:
             told = fleet.drain_started
@@ -88,7 +109,7 @@ def had_an_active_fleet(observed: Observed) -> bool:
 
 def wanted() -> st.SearchStrategy[dict]:
     return st.builds(
-        lambda version, replicas, queue, history: spec(
+        lambda version, replicas, queue, history, strategy: spec(
             version,
             replicas=replicas,
             limits={"maxQueue": queue},
@@ -96,12 +117,14 @@ def wanted() -> st.SearchStrategy[dict]:
                 "progressDeadlineSeconds": 60,
                 "drainTimeoutSeconds": DRAIN_TIMEOUT,
                 "historyLimit": history,
+                "strategy": strategy,
             },
         ),
         st.sampled_from(VERSIONS),
         st.sampled_from([1, 2, 3, 0]),
         st.integers(1, 2),
         st.integers(0, 2),
+        st.sampled_from(["Auto", "Auto", "BlueGreen", "InPlace", "Recreate"]),
     )
 
 
@@ -168,6 +191,17 @@ class Rollouts(RuleBasedStateMachine):
         else:
             self.cluster.broken.clear()
 
+    @rule(pods=st.sampled_from([1, 2, 4, 6, 1000]), known=st.booleans())
+    def capacity_comes_and_goes(self, pods, known):
+        self.cluster.capacity, self.cluster.room_is_known = pods, known
+
+    @rule(version=st.sampled_from([*VERSIONS, None]))
+    def a_version_grows_or_all_shrink(self, version):
+        if version:
+            self.cluster.heavy.add(version)
+        else:
+            self.cluster.heavy.clear()
+
     @rule(index=st.integers(0, 9), what=st.sampled_from(["dies", "falls silent", "answers"]))
     def a_pod_has_a_fault(self, index, what):
         if what == "dies":
@@ -211,6 +245,8 @@ class Rollouts(RuleBasedStateMachine):
         """When faults stop, the version asked for comes to serve, and then nothing is left to do."""
         cluster = self.cluster
         cluster.broken.clear()
+        cluster.heavy.clear()
+        cluster.capacity = 1000
         for index in range(len(cluster._pods())):
             cluster.silence_pod(index, reachable=True)
         cluster.finish_streams()

@@ -99,18 +99,28 @@ UNSUPPORTED = {
     "spec.autoscaling": {"autoscaling": {"maxReplicas": 2}},
     "spec.server.frontends (2)": {"server": {"frontends": 2}},
     "spec.streaming.redisSecretRef": {"streaming": {"redisSecretRef": "r"}},
-    "spec.rollout.strategy (InPlace)": {"rollout": {"strategy": "InPlace"}},
+    "spec.suspend (true)": {"suspend": True},
+    "spec.rollout.autoPromotion (false)": {"rollout": {"autoPromotion": False}},
+    "spec.rollout.verification": {"rollout": {"verification": {}}},
+    "spec.rollout.keepPreviousSeconds": {"rollout": {"keepPreviousSeconds": 0}},
+    "spec.rollout.analysis": {"rollout": {"analysis": {"seconds": 60, "maxErrorRate": 0.1}}},
 }
 
 
 @pytest.mark.parametrize(("path", "sections"), UNSUPPORTED.items(), ids=UNSUPPORTED.keys())
 def test_what_would_not_happen_is_listed(path, sections):
-    assert unsupported(parse(minimal(**sections))) == (path,)
+    assert unsupported(parse(minimal(**sections)), {}) == (path,)
 
 
 def test_everything_that_would_not_happen_is_listed_at_once():
-    raw = minimal(autoscaling={"maxReplicas": 2}, rollout={"strategy": "InPlace"})
-    assert unsupported(parse(raw)) == ("spec.autoscaling", "spec.rollout.strategy (InPlace)")
+    raw = minimal(suspend=True, autoscaling={"maxReplicas": 2}, rollout={"autoPromotion": False})
+    annotations = {"realtime-serve.io/promote": "abc", "other/promote": "abc"}
+    assert unsupported(parse(raw), annotations) == (
+        "spec.autoscaling",
+        "spec.suspend (true)",
+        "spec.rollout.autoPromotion (false)",
+        "metadata.annotations[realtime-serve.io/promote]",
+    )
 
 
 ROLLING = {

@@ -8,10 +8,12 @@ from pathlib import Path
 
 from realtime_serve import __main__ as server
 from realtime_serve.engine.client import Engine
+from realtime_serve.jobs import redis
 from realtime_serve.settings.options import Options
 from tests.support.echo_engine import echo_engine
 
 STEP_SECONDS = "ECHO_STEP_SECONDS"
+LEASE_SECONDS = "ECHO_LEASE_SECONDS"
 
 
 def make_engine(options: Options, _on_step: Callable[[float], None]) -> Engine:
@@ -19,5 +21,7 @@ def make_engine(options: Options, _on_step: Callable[[float], None]) -> Engine:
 
 
 if __name__ == "__main__":
+    if LEASE_SECONDS in os.environ:
+        redis.RedisStore.__init__.__kwdefaults__["lease_seconds"] = float(os.environ[LEASE_SECONDS])
     server.make_engine = make_engine
     server.main()

@@ -16,6 +16,7 @@ from realtime_serve.generation.draining import Drain
 from realtime_serve.generation.metrics import Metrics
 from realtime_serve.generation.served import ServedModel
 from realtime_serve.generation.serving import Serving
+from realtime_serve.jobs.memory import MemoryStore
 from realtime_serve.jobs.store import Store
 from realtime_serve.settings.live import LiveSettings
 from realtime_serve.web.server import HttpServer
@@ -84,7 +85,7 @@ async def front_end(
     assert live.error == ""
     model = ServedModel(name="chat", version="1.0.0", make_engine=make_engine, settings=live)
     serving = Serving(model=model, settings=live, drain=Drain(clock), metrics=Metrics())
-    http = HttpServer(serving, store)
+    http = HttpServer(serving, store or MemoryStore(lambda: live.current.streaming.resume_window_seconds))
     port = await http.start("127.0.0.1", 0)
     tasks = [asyncio.create_task(model.run()), asyncio.create_task(http.run())]
     url = f"http://127.0.0.1:{port}"

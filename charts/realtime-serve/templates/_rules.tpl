@@ -34,9 +34,19 @@
 - apiGroups: [""]
   resources: [events]
   verbs: [get, create, patch]
+{{- if include "realtime-serve.preflight" . }}
+- apiGroups: [""]
+  resources: [resourcequotas]
+  verbs: [list]
+{{- end }}
 {{- if .Values.rbac.clientSecrets }}
 - apiGroups: [""]
   resources: [secrets]
   verbs: [get]
 {{- end }}
+{{- end -}}
+
+{{/* Not empty where the operator looks for room before a rollout. */}}
+{{- define "realtime-serve.preflight" -}}
+{{- if or (eq .Values.preflight.mode "always") (and (eq .Values.preflight.mode "auto") (eq .Values.watchNamespace "")) }}true{{ end }}
 {{- end -}}

@@ -78,12 +78,19 @@ class Client:
         except _NotFound:
             return None
 
-    async def list(self, kind: Kind, namespace: str = "", *, labels: str = "") -> list[Object]:
+    async def list(
+        self, kind: Kind, namespace: str = "", *, labels: str = "", fields: str = ""
+    ) -> list[Object]:
         """All that match, live from the store; without a namespace, of all namespaces."""
         found: list[Object] = []
         page = ""
         while True:
-            query = {"limit": str(PAGE), "labelSelector": labels, "continue": page}
+            query = {
+                "limit": str(PAGE),
+                "labelSelector": labels,
+                "fieldSelector": fields,
+                "continue": page,
+            }
             answer = await self._send("list", "GET", kind.path(namespace), query=query)
             # The items of a list do not say what they are.
             found.extend(

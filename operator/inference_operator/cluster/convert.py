@@ -37,7 +37,8 @@ def read_fleet(content: Object, pods: Iterable[Pod]) -> Fleet:
         name=meta["name"],
         uid=meta["uid"],
         resource_version=meta["resourceVersion"],
-        revision=labels.get(names.LABEL_REVISION) or annotations.get(names.FLEET_REVISION, ""),
+        # The label tells what it was born for; a version may have been loaded in its place since.
+        revision=annotations.get(names.FLEET_REVISION) or labels.get(names.LABEL_REVISION, ""),
         version=annotations.get(names.FLEET_VERSION, ""),
         replicas=content["spec"].get("replicas", 1),
         created_at=datetime.fromisoformat(meta["creationTimestamp"]),

@@ -26,6 +26,8 @@ class Kind:
 MODEL = Kind(names.KIND, names.API_VERSION, names.PLURAL)
 DEPLOYMENT = Kind("Deployment", "apps/v1", "deployments")
 POD = Kind("Pod", "v1", "pods")
+NODE = Kind("Node", "v1", "nodes")
+RESOURCE_QUOTA = Kind("ResourceQuota", "v1", "resourcequotas")
 SERVICE = Kind("Service", "v1", "services")
 CONFIG_MAP = Kind("ConfigMap", "v1", "configmaps")
 SECRET = Kind("Secret", "v1", "secrets")

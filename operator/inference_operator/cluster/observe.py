@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from inference_operator import names, spec
 from inference_operator.cluster import convert, kinds
 from inference_operator.cluster.client import Client, Object
 from inference_operator.cluster.pods import PodReader
+from inference_operator.cluster.rooms import RoomReader
 from inference_operator.cluster.secrets import KeyReader
 from inference_operator.errors import InvalidSpec
 from inference_operator.observed import Child, Fleet, Model, Observed, Pod, names_to_look_up
 from inference_operator.spec import Spec
+from inference_operator.strategy import asks_for_room
 
 
 def _now() -> datetime:
@@ -26,6 +28,8 @@ class Observer:
     client: Client
     pods: PodReader
     keys: KeyReader
+    rooms: RoomReader | None = None
+    """None where nodes may not be looked at."""
     default_image: str = ""
     network_policies: bool = True
     operator_namespace: str = ""
@@ -49,8 +53,7 @@ class Observer:
         children += [convert.read_child("Deployment", d, model.uid) for d in deployments if d not in ours]
         children += await self._look_up(model, wanted, fleets, children)
         keys, refused = await self.keys.read(namespace, wanted.clients if wanted else ())
-        prompts = await self._prompts(namespace, wanted)
-        return Observed(
+        observed = Observed(
             now=self.clock(),
             model=model,
             fleets=fleets,
@@ -59,19 +62,12 @@ class Observer:
             default_image=self.default_image,
             network_policies=self.network_policies,
             operator_namespace=self.operator_namespace,
-            prompts=prompts,
             client_keys=keys,
             secrets_refused=refused,
         )
-
-    async def _prompts(self, namespace: str, wanted: Spec | None) -> dict[str, str] | None:
-        """The data of the ConfigMap with golden prompts, where one is named and there."""
-        verification = wanted.rollout.verification if wanted else None
-        if verification is None or verification.prompts_from is None:
-            return None
-        name = verification.prompts_from.config_map_key_ref.name
-        content = await self.client.get(kinds.CONFIG_MAP, namespace, name)
-        return None if content is None else content.get("data") or {}
+        if self.rooms is None or not asks_for_room(observed):
+            return observed
+        return replace(observed, room=await self.rooms.read(namespace))
 
     async def _list(self, model: Model) -> list[list[Object]]:
         """Deployments, pods, EndpointSlices, and then the kinds of children."""

@@ -48,7 +48,7 @@ def _arguments(model_name: str, spec: Spec) -> list[str]:
     """`--flag=value`, so that a value that begins with a dash stays a value."""
     source = spec.model
     flags = {
-        "model": _place(source.uri),
+        "model": place(source.uri),
         "model-revision": source.revision,
         "served-name": source.served_name or model_name,
         "model-version": source.version,
@@ -66,7 +66,7 @@ def _arguments(model_name: str, spec: Spec) -> list[str]:
     return [f"--{flag}={value}" for flag, value in flags.items()]
 
 
-def _place(uri: str) -> str:
+def place(uri: str) -> str:
     """What the server is told: a claim is a directory by then."""
     scheme, _, rest = uri.partition("://")
     if scheme != "pvc":

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from inference_operator import names
 from inference_operator.manifests.metadata import metadata, seal
 from inference_operator.manifests.pod import pod_spec
+from inference_operator.weights import birth_marks
 
 if TYPE_CHECKING:
     from inference_operator.observed import Model
@@ -22,12 +23,16 @@ def deployment(
     replicas: int,
     default_image: str,
     prepare_started: str,
+    strategy: str = "",
 ) -> dict[str, Any]:
+    """`strategy`: how its rollout was begun, and why."""
     labels = names.fleet_labels(model.name, fleet, revision)
     marks = {
         names.FLEET_VERSION: spec.model.version,
         names.FLEET_REVISION: revision,
         names.PREPARE_STARTED: prepare_started,
+        **({names.STRATEGY: strategy} if strategy else {}),
+        **birth_marks(spec),
     }
     return seal(
         {

@@ -5,25 +5,42 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from inference_operator import names
+from inference_operator.manifests.container import place
 from inference_operator.manifests.metadata import metadata, seal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from inference_operator.observed import ClientKeys, Model
     from inference_operator.spec import Spec
     from inference_operator.spec.live import Client, ClientRateLimit, Streaming
+    from inference_operator.weights import Weights
 
 KEY = "settings.json"
 
 
-def settings_text(model: Model, spec: Spec, version: str, *, keys: Mapping[str, ClientKeys]) -> str:
-    """What the server reads: the live sections under their names in the resource."""
+def settings_text(
+    model: Model,
+    spec: Spec,
+    version: str,
+    *,
+    keys: Mapping[str, ClientKeys],
+    replicas: int | None = None,
+    versions: Sequence[Weights] = (),
+) -> str:
+    """What the server reads: the live sections under their names in the resource.
+
+    `versions`: what the pods are to hold, where that is not the one of their command line. `replicas`: how many
+    pods share the limits, where that is not spec.replicas.
+    """
     batching, limits = spec.batching, spec.limits
     content = {
         "generation": model.generation,
         "activeVersion": version,
+        **({"versions": [_listed(weights) for weights in versions]} if versions else {}),
         "batching": {
             "maxBatchSize": batching.max_batch_size,
             "maxWaitMs": batching.max_wait_ms,
@@ -37,7 +54,7 @@ def settings_text(model: Model, spec: Spec, version: str, *, keys: Mapping[str, 
             "requestTimeoutSeconds": limits.request_timeout_seconds,
         },
         "streaming": _streaming(spec.streaming),
-        **_callers(spec, keys),
+        **_callers(spec, keys, spec.replicas if replicas is None else replicas),
     }
     return json.dumps(content, indent=2) + "\n"
 
@@ -69,7 +86,12 @@ def _streaming(streaming: Streaming) -> dict[str, Any]:
     return _given(found)
 
 
-def _callers(spec: Spec, keys: Mapping[str, ClientKeys]) -> dict[str, Any]:
+def _listed(weights: Weights) -> dict[str, Any]:
+    """One version, found where the pod sees it."""
+    return msgspec.to_builtins(weights) | {"uri": place(weights.uri)}  # type: ignore[no-any-return]
+
+
+def _callers(spec: Spec, keys: Mapping[str, ClientKeys], replicas: int) -> dict[str, Any]:
     """Limits for each caller. `replicas`: every pod allows its share, by the size asked for.
 
     A client whose Secret has no key stays in the list without one: to leave it out could open the model to all.
@@ -77,7 +99,7 @@ def _callers(spec: Spec, keys: Mapping[str, ClientKeys]) -> dict[str, Any]:
     if spec.rate_limit is None and not spec.clients:
         return {}
     limit = spec.rate_limit
-    shared = {"replicas": max(spec.replicas, 1)}
+    shared = {"replicas": max(replicas, 1)}
     common = {"rateLimit": _limit(limit) | {"key": limit.key}} if limit else {}
     own = [_client(client, keys[client.name].digests) for client in spec.clients]
     return shared | common | ({"clients": own} if own else {})

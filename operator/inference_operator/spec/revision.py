@@ -26,6 +26,21 @@ def revision(spec: Spec) -> str:
     return names.short_hash(_canonical(rolling))
 
 
+CARRIED = ("uri", "revision", "version", "dtype", "maxModelLength", "sha256")
+"""Fields of spec.model that reach a running pod by its settings. All others need a new pod."""
+
+
+def mold(spec: Spec) -> str:
+    """A fingerprint of the rolling fields that a pod cannot change while it runs. The claim of pvc:// is among them."""
+    rolling = {field: _written(getattr(spec, field)) for field in ROLLING}
+    for field in CARRIED:
+        rolling["model"].pop(field, None)
+    scheme, _, rest = spec.model.uri.partition("://")
+    claim = rest.partition("/")[0] if scheme == "pvc" else ""
+    opens = scheme if spec.model.secret_ref else ""  # each scheme takes its secret in its own way
+    return names.short_hash(_canonical(rolling | {"claim": claim, "opens": opens}))
+
+
 def ask(spec: Spec) -> str:
     """A fingerprint of all that the user asks for, `replicas` apart: an autoscaler's edit asks for nothing new."""
     asked = _written(spec)

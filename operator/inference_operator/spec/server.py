@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, field
 
+from inference_operator.room.quantity import parse_amounts
 from inference_operator.spec.base import Name, Section
 
 Quantity = str | int | float
@@ -71,6 +72,13 @@ class SecretName(Section, frozen=True, kw_only=True):
 class Resources(Section, frozen=True, kw_only=True):
     requests: Annotated[dict[str, Quantity], Meta(max_length=32)] = field(default_factory=dict)
     limits: Annotated[dict[str, Quantity], Meta(max_length=32)] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for kind, amounts in (("requests", self.requests), ("limits", self.limits)):
+            try:
+                parse_amounts(amounts)
+            except ValueError as error:
+                raise ValueError(f"{kind}: {error}") from error
 
 
 class Server(Section, frozen=True, kw_only=True):

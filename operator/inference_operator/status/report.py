@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from inference_operator.actions import write_time
 from inference_operator.gates import drain_deadline
-from inference_operator.keeping import at_rest
-from inference_operator.status import blocks, conditions
+from inference_operator.status import begun, blocks, conditions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -25,16 +24,11 @@ def scene_status(scene: Scene, phase: Phase) -> dict[str, Any]:
     status = _common(scene.observed, scene.roles, phase, claims)
     if not scene.arrived:
         status["target"] = blocks.target(scene, phase)
-    draining = [fleet for fleet in scene.roles.leaving if not at_rest(scene, fleet)]
+    draining = [blocks.draining(fleet, drain_deadline(scene, fleet)) for fleet in scene.roles.leaving]
+    if inside := begun.draining(scene):
+        draining.append(inside)
     if draining:
-        status["draining"] = [
-            blocks.draining(fleet, drain_deadline(scene, fleet))
-            for fleet in draining[: blocks.DRAINING_LENGTH]
-        ]
-    if previous := blocks.previous(scene):
-        status["previous"] = previous
-    if orders := blocks.orders(scene):
-        status["orders"] = orders
+        status["draining"] = draining[: blocks.DRAINING_LENGTH]
     return status
 
 

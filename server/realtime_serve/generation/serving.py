@@ -42,10 +42,6 @@ class Serving:
         """Accepted generation requests: waiting, running, or their answer still being written."""
         return self._active
 
-    def resume_window(self) -> float:
-        """For how many seconds a lost reader may come back to its job."""
-        return self.settings.current.streaming.resume_window_seconds
-
     def find(self, name: str) -> ServedModel:
         """Return the model of this name.
 

@@ -77,7 +77,11 @@ class Job:
         """
         if self.card.state is State.QUEUED and self._generation is not None and self._generation.has_begun:
             self._update(state=State.RUNNING, metrics=self._timings())
-        await self._store.append(self.card, Event(self._next, name, data))
+        try:
+            await self._store.append(self.card, Event(self._next, name, data))
+        except JobCancelled:
+            self._next += 1  # it is kept; the order came with the answer
+            raise
         self._next += 1
 
     async def conclude(self, error: RequestError | None) -> None:

@@ -67,7 +67,7 @@ class Store(Protocol):
         """Add the job's next event, and what is known of the job now; waits for attached readers that lag.
 
         Raises:
-            JobCancelled: it shall end.
+            JobCancelled: the event is added, and the job shall end.
 
         """
 

@@ -15,6 +15,8 @@ from realtime_serve.errors import SettingsInvalid
 ENVIRONMENT_PREFIX = "REALTIME_SERVE_"
 TERMINATION_LOG = "/dev/termination-log"  # where the kubelet looks
 
+REDIS_SCHEMES = ("redis", "rediss", "unix")
+
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -34,6 +36,7 @@ class Options:
     settings: Path | None
     pod_annotations: Path | None
     drain_timeout: float  # seconds after SIGTERM that running requests get
+    redis_url: str | None  # None: jobs are kept in memory
     termination_log: Path
     log_level: str
 
@@ -73,6 +76,14 @@ def default_name(source: str) -> str:
     """Return the last part of the source: the directory's or the repository's name."""
     last = source.rstrip("/").rpartition("/")[2]
     return re.sub(r"[^A-Za-z0-9_.:-]", "-", last)[:128] or "model"
+
+
+def _redis_url(text: str) -> str:
+    """A URL may hold a password, so no error shows it."""
+    scheme, separator, rest = text.partition("://")
+    if not separator or scheme not in REDIS_SCHEMES or not rest:
+        raise argparse.ArgumentTypeError(f"a URL of {', '.join(REDIS_SCHEMES)}")
+    return text
 
 
 def _whole(low: int, high: int) -> Callable[[str], int]:
@@ -137,6 +148,12 @@ FLAGS = (
     ),
     Flag(
         "drain-timeout", "seconds that running requests get after SIGTERM", "600", _seconds, metavar="SECONDS"
+    ),
+    Flag(
+        "redis-url",
+        "Redis that keeps jobs for every server, redis://[:PASSWORD@]HOST[:PORT][/DB] (default: this process's memory)",
+        read=_redis_url,
+        metavar="URL",
     ),
     Flag(
         "termination-log",

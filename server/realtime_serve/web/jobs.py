@@ -58,7 +58,8 @@ class JobRoutes:
 
     async def cancel(self, request: web.Request) -> web.StreamResponse:
         """POST /v1/jobs/{id}/cancel; again is no change."""
-        return _answer(await self._jobs.cancel(known(request.match_info["id"])))
+        card = await self._jobs.cancel(known(request.match_info["id"]))
+        return _answer(card, HTTPStatus.OK if card.over else HTTPStatus.ACCEPTED)
 
 
 def read_job(content: bytes, identity: str) -> GenerationRequest:
@@ -105,5 +106,5 @@ def _digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _answer(card: Card) -> web.Response:
-    return json_response(_encode(card.public()), headers=_PRIVATE)
+def _answer(card: Card, status: HTTPStatus = HTTPStatus.OK) -> web.Response:
+    return json_response(_encode(card.public()), status=status, headers=_PRIVATE)

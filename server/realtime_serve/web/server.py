@@ -8,7 +8,6 @@ from aiohttp import web
 
 from realtime_serve.generation.serving import Serving
 from realtime_serve.jobs.jobs import Jobs
-from realtime_serve.jobs.memory import MemoryStore
 from realtime_serve.jobs.store import Store
 from realtime_serve.web.bodies import MAX_BODY_BYTES
 from realtime_serve.web.connections import Connections
@@ -23,9 +22,9 @@ LAST_RESPONSES_SECONDS = 2.0  # for short answers that are being written when th
 class HttpServer:
     """Listens from `start` to `stop`."""
 
-    def __init__(self, serving: Serving, store: Store | None = None) -> None:
+    def __init__(self, serving: Serving, store: Store) -> None:
         self._serving = serving
-        self._jobs = Jobs(serving, store or MemoryStore(serving.resume_window))
+        self._jobs = Jobs(serving, store)
         self._connections = Connections()
         app = web.Application(
             middlewares=[identify(self._connections, serving.drain), tell_errors],

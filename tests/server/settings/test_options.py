@@ -43,7 +43,7 @@ def test_every_flag_is_an_environment_variable(flag, tmp_path):
         "drain-timeout": "3",
         "dtype": "float32",
     }
-    samples |= {"device": "cpu", "log-level": "debug"}
+    samples |= {"device": "cpu", "log-level": "debug", "redis-url": "redis://127.0.0.1/1"}
     value = samples.get(flag.name, "sample")
     variable = "REALTIME_SERVE_" + flag.name.upper().replace("-", "_")
     options = parse_options([], {"REALTIME_SERVE_MODEL": str(tmp_path), variable: value})
@@ -61,6 +61,7 @@ def test_every_flag_is_an_environment_variable(flag, tmp_path):
         (["--model", "o/r", "--device", "tpu"], "--device.*invalid choice.*cuda"),
         (["--model", "o/r", "--drain-timeout", "soon"], "--drain-timeout.*seconds, from 0 to 86400"),
         (["--model", "o/r", "--model-version", "a\nb"], "--model-version.*printable"),
+        (["--model", "o/r", "--redis-url", "http://:secret@h"], "--redis-url: a URL of redis, rediss, unix$"),
         (["--model", "o/r", "--modle", "x"], "unrecognized arguments: --modle"),
     ],
 )
