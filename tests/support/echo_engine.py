@@ -16,7 +16,8 @@ from typing import Any
 from realtime_serve.engine.batch import Batch, Result
 from realtime_serve.engine.client import Engine
 from realtime_serve.engine.link import FrontEndGone, Link
-from realtime_serve.engine.messages import Load, ModelCard, Progress, Ready
+from realtime_serve.engine.messages import Load, ModelCard, Progress, Ready, TokenLogprob
+from realtime_serve.engine.sequence import Sequence
 from realtime_serve.engine.worker import Worker
 
 VOCABULARY = 260
@@ -36,12 +37,14 @@ class EchoRunner:
 
     def run(self, batch: Batch) -> list[Result]:
         time.sleep(self._step_seconds)  # stands for the computation
-        return [
-            self._next(row.sequence.prompt, len(row.sequence.generated)) for row in batch.rows if row.samples
-        ]
+        return [self._next(row.sequence) for row in batch.rows if row.samples]
 
-    def _next(self, prompt: list[int], position: int) -> Result:
-        return Result(prompt[position % len(prompt)])
+    def _next(self, sequence: Sequence) -> Result:
+        """Its logprob is -0.5, and the tokens after it follow as the next likeliest, each a half less so."""
+        token = sequence.prompt[len(sequence.generated) % len(sequence.prompt)]
+        count = sequence.sampling.logprobs
+        top = [((token + place) % VOCABULARY, -0.5 * (1 + place)) for place in range(count)]
+        return Result(token, logprob=TokenLogprob(-0.5, top) if count >= 0 else None)
 
 
 def echo_engine(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from realtime_serve.engine.messages import Sampling
+from realtime_serve.engine.messages import Sampling, TokenLogprob
 from realtime_serve.engine.sequence import Sequence
 
 
@@ -40,6 +40,7 @@ class Result:
 
     token: int = -1
     error: str = ""
+    logprob: TokenLogprob | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,3 +52,4 @@ class Emission:
     finish: int
     """0, or a FinishReason."""
     error: str = ""
+    logprob: TokenLogprob | None = None

@@ -9,7 +9,6 @@ import logging
 import os
 import socket
 import time
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,18 +21,17 @@ from realtime_serve.engine.messages import (
     FinishReason,
     FromEngine,
     Heartbeat,
-    Hold,
     Load,
     ModelCard,
     Progress,
     Ready,
-    Resume,
     Sampling,
     Shutdown,
     Step,
     Submit,
     ToEngine,
 )
+from realtime_serve.engine.streams import TokenStream
 from realtime_serve.errors import EngineFailed, EngineGone
 
 log = logging.getLogger("realtime_serve.engine")
@@ -62,75 +60,6 @@ class EngineStats:
     @property
     def silent_seconds(self) -> float:
         return time.monotonic() - self.heard
-
-
-@dataclass(frozen=True, slots=True)
-class Tokens:
-    """What came since the reader last looked."""
-
-    tokens: list[int]
-    finish: FinishReason | None
-    error: str = ""
-
-
-class TokenStream:
-    """The tokens of one sequence. A reader that lags by more than the buffer holds its own sequence, and no other."""
-
-    def __init__(self, engine: Engine, sequence_id: int, buffer_tokens: int) -> None:
-        self.id = sequence_id
-        self.queued_seconds: float | None = None
-        """From `submit` to the step that computed its first tokens; None while it waits."""
-        self._submitted = time.monotonic()
-        self._engine = engine
-        self._buffer_tokens = max(1, buffer_tokens)
-        self._unread: deque[int] = deque()
-        self._finish: FinishReason | None = None
-        self._error = ""
-        self._held = False
-        self._done = False
-        self._news = asyncio.Event()
-
-    def __aiter__(self) -> TokenStream:
-        return self
-
-    async def __anext__(self) -> Tokens:
-        if self._done:
-            raise StopAsyncIteration
-        await self._news.wait()
-        self._news.clear()
-        tokens = Tokens(list(self._unread), self._finish, self._error)
-        self._unread.clear()
-        self._done = self._finish is not None
-        if self._held and not self._done:
-            self._held = False
-            self._engine.hint(Resume(self.id))
-        return tokens
-
-    def abort(self) -> None:
-        """Leave the batch within one step. Idempotent, and right at any time."""
-        if self._finish is None:
-            self._engine.forget(self.id)
-            self._end(FinishReason.ABORT)
-
-    def start(self, step_seconds: float) -> None:
-        """For the engine's reader only: the step that has just ended was its first."""
-        if self.queued_seconds is None:
-            self.queued_seconds = max(0.0, time.monotonic() - step_seconds - self._submitted)
-
-    def push(self, token: int, finish: int, error: str) -> None:
-        """For the engine's reader only."""
-        if token >= 0:
-            self._unread.append(token)
-        if finish:
-            self._end(FinishReason(finish), error)
-        elif len(self._unread) >= self._buffer_tokens and not self._held:
-            self._held = True
-            self._engine.hint(Hold(self.id))
-        self._news.set()
-
-    def _end(self, finish: FinishReason, error: str = "") -> None:
-        self._finish, self._error = finish, error
-        self._news.set()
 
 
 class Engine:
@@ -282,7 +211,8 @@ class Engine:
                 continue  # its reader has gone; the abort is on its way
             if finish:
                 del self._streams[sequence_id]
-            stream.push(token, finish, step.errors.get(sequence_id, ""))
+            error, logprob = step.errors.get(sequence_id, ""), step.logprobs.get(sequence_id)
+            stream.push(token, finish, error, logprob)
 
     async def _watch(self) -> None:
         """A process that is there and does nothing is as good as dead."""

@@ -6,6 +6,8 @@ import enum
 
 import msgspec
 
+MOST_LOGPROBS = 20
+
 
 class FinishReason(enum.IntEnum):
     """How a sequence ended; 0 on the wire means that it goes on."""
@@ -25,8 +27,33 @@ class Sampling(msgspec.Struct, frozen=True):
     """1 is off."""
     top_k: int = 0
     """0 is off."""
+    min_p: float = 0.0
+    """Least probability, as a share of the likeliest token's; 0 is off."""
     seed: int | None = None
     """The same seed gives the same tokens, whatever else is in the batch."""
+    presence_penalty: float = 0.0
+    """Taken off the logit of every token that the answer has already."""
+    frequency_penalty: float = 0.0
+    """The same, once for each time that the answer has it."""
+    repetition_penalty: float = 1.0
+    """Above 1: tokens of prompt and answer get less likely (logits above 0 divided, others multiplied). 1 is off."""
+    logit_bias: dict[int, float] = {}
+    """Added to the logits of these tokens."""
+    logprobs: int = -1
+    """-1: none; 0: of the chosen token; N: of the N likeliest too, at most MOST_LOGPROBS. Of the model's own
+    distribution, before temperature, penalties and biases."""
+    min_tokens: int = 0
+    """No stop id is chosen before so many tokens."""
+    ignore_eos: bool = False
+    """The model's own end tokens do not end the sequence."""
+
+
+class TokenLogprob(msgspec.Struct, frozen=True, array_like=True):
+    """What the model thought of one token; on the wire [chosen, [[token, logprob], ...]]."""
+
+    chosen: float
+    top: list[tuple[int, float]] = []
+    """The likeliest tokens, the likeliest first."""
 
 
 class Load(msgspec.Struct, frozen=True, tag=True):
@@ -117,6 +144,8 @@ class Step(msgspec.Struct, frozen=True, tag=True):
     seconds: float
     started: list[int] = []
     """Sequences whose first tokens this step computed: they no longer wait."""
+    logprobs: dict[int, TokenLogprob] = {}
+    """By sequence, where its sampling asks for them and it has a token in this step."""
 
 
 class Heartbeat(msgspec.Struct, frozen=True, tag=True):

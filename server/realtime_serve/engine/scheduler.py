@@ -93,7 +93,7 @@ class Scheduler:
         finish = sequence.append(result.token)
         if finish is not None:
             self.abort(sequence.id)
-        return Emission(sequence.id, result.token, finish or 0)
+        return Emission(sequence.id, result.token, finish or 0, logprob=result.logprob)
 
     def _decode_row(self, sequence: Sequence) -> Row:
         return Row(sequence, sequence.computed, sequence.generated[-1:], samples=True)

@@ -26,6 +26,7 @@ from realtime_serve.engine.messages import (
     ToEngine,
 )
 from realtime_serve.engine.pages import PageTable
+from realtime_serve.engine.refusal import refuse
 from realtime_serve.engine.runner import Runner
 from realtime_serve.engine.scheduler import Scheduler
 from realtime_serve.engine.sequence import Sequence
@@ -112,6 +113,7 @@ class Worker:
             waiting=len(self._scheduler.waiting),
             seconds=seconds,
             started=list(started),
+            logprobs={e.id: e.logprob for e in emissions if e.logprob is not None},
         )
 
     def _obey(self, message: ToEngine) -> None:
@@ -139,27 +141,19 @@ class Worker:
         return Configure(size, wanted.max_batch_tokens, wanted.max_wait_ms, wanted.dynamic)
 
     def _submit(self, message: Submit) -> None:
-        if error := self._refusal(message):
+        card = self._runner.card
+        if error := refuse(message, longest=self._longest, vocabulary=card.vocab_size):
             self._link.send(self._frame([Emission(message.id, -1, FinishReason.ERROR, error)], 0.0))
             return
-        seed = message.sampling.seed
+        seed, ends = message.sampling.seed, card.eos_ids if message.sampling.ignore_eos else []
         sequence = Sequence(
             id=message.id,
             prompt=message.prompt,
             max_tokens=min(message.max_tokens, self._longest - len(message.prompt)),
             sampling=message.sampling,
-            stop_ids=frozenset(message.stop_ids),
+            stop_ids=frozenset(message.stop_ids).difference(ends),
             priority=message.priority,
             arrived=time.monotonic(),
             seed=secrets.randbits(63) if seed is None else seed,
         )
         self._scheduler.add(sequence)
-
-    def _refusal(self, message: Submit) -> str:
-        """What is wrong with it; one bad token would take the whole step along."""
-        prompt, vocabulary = message.prompt, self._runner.card.vocab_size
-        if not 1 <= len(prompt) < self._longest:
-            return f"a prompt of {len(prompt)} tokens does not fit (1 to {self._longest - 1})"
-        if min(prompt) < 0 or max(prompt) >= vocabulary:
-            return f"the prompt has a token outside the vocabulary (0 to {vocabulary - 1})"
-        return "" if message.max_tokens >= 1 else "max_tokens must be 1 or more"

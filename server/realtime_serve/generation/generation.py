@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Literal, TypeVar, assert_never
 
-from realtime_serve.engine.client import Tokens, TokenStream
 from realtime_serve.engine.messages import FinishReason
+from realtime_serve.engine.streams import Tokens, TokenStream
 from realtime_serve.errors import (
     EngineGone,
     GenerationFailed,

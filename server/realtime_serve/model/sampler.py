@@ -9,7 +9,8 @@ from __future__ import annotations
 import torch
 
 from realtime_serve.engine.batch import Result, Row
-from realtime_serve.engine.messages import Sampling
+from realtime_serve.engine.messages import Sampling, TokenLogprob
+from realtime_serve.model.penalties import adjust, adjusts
 
 CANDIDATES = 128
 """Likeliest tokens among which top_p is looked for first. Rows whose candidates do not reach it are looked at again with
@@ -25,14 +26,33 @@ def sample(logits: torch.Tensor, rows: list[Row]) -> list[Result]:
     # max() and not argmax(): several times faster over bf16 on CPU.
     best, tokens = logits.max(dim=-1)
     finite = torch.isfinite(best).tolist()
+    adjusted = [place for place, row in enumerate(rows) if adjusts(row.sequence)]
     drawn = [place for place, row in enumerate(rows) if row.sampling.temperature > 0]
-    if drawn:
-        chosen = logits if len(drawn) == len(rows) else logits[drawn]
-        tokens[drawn] = draw(chosen.to(torch.float32, copy=True), [rows[place] for place in drawn])
+    if changed := sorted({*adjusted, *drawn}):
+        tokens[changed] = choose(logits, rows, changed, adjusted)
+    chosen = tokens.tolist()
+    thoughts = look_up(logits, rows, chosen)
     return [
-        Result(token) if ok else Result(error="the model's output is not finite (NaN or infinity)")
-        for token, ok in zip(tokens.tolist(), finite, strict=True)
+        Result(token, logprob=thoughts.get(place))
+        if ok
+        else Result(error="the model's output is not finite (NaN or infinity)")
+        for place, (token, ok) in enumerate(zip(chosen, finite, strict=True))
     ]
+
+
+def choose(logits: torch.Tensor, rows: list[Row], places: list[int], adjusted: list[int]) -> torch.Tensor:
+    """The tokens of the rows at `places`, for which the largest logit is not simply taken."""
+    own = (logits if len(places) == len(rows) else logits[places]).to(torch.float32, copy=True)
+    order = {place: column for column, place in enumerate(places)}
+    for place in adjusted:
+        adjust(own[order[place]], rows[place].sequence)
+    drawn = [column for place, column in order.items() if rows[place].sampling.temperature > 0]
+    if len(drawn) == len(places):
+        return draw(own, [rows[place] for place in places])
+    tokens = own.max(dim=-1).indices
+    if drawn:
+        tokens[drawn] = draw(own[drawn], [rows[places[column]] for column in drawn])
+    return tokens
 
 
 def draw(logits: torch.Tensor, rows: list[Row]) -> torch.Tensor:
@@ -41,6 +61,7 @@ def draw(logits: torch.Tensor, rows: list[Row]) -> torch.Tensor:
     weights = torch.softmax(logits.div_(torch.tensor(temperatures, device=logits.device)[:, None]), dim=-1)
     chances = torch.tensor([chance(row.sequence.seed, row.end) for row in rows], device=logits.device)
     filtered = [place for place, row in enumerate(rows) if is_filtered(row.sampling, logits.shape[-1])]
+    drop_unlikely(weights, [row.sampling for row in rows])
     samplings = [rows[place].sampling for place in filtered]
     if len(filtered) == len(rows):
         return pick_likely(weights, chances, samplings)
@@ -48,6 +69,36 @@ def draw(logits: torch.Tensor, rows: list[Row]) -> torch.Tensor:
     if filtered:
         tokens[filtered] = pick_likely(weights[filtered], chances[filtered], samplings)
     return tokens
+
+
+def drop_unlikely(weights: torch.Tensor, samplings: list[Sampling]) -> None:
+    """min_p, in place: what is left adds up to 1 again."""
+    places = [place for place, sampling in enumerate(samplings) if sampling.min_p > 0]
+    if not places:
+        return
+    shares = torch.tensor([samplings[place].min_p for place in places], device=weights.device)[:, None]
+    found = weights[places]
+    found.masked_fill_(found < shares * found.amax(dim=-1, keepdim=True), 0.0)
+    weights[places] = found / found.sum(dim=-1, keepdim=True)
+
+
+def look_up(logits: torch.Tensor, rows: list[Row], tokens: list[int]) -> dict[int, TokenLogprob]:
+    """By place, for the rows that ask: of the model's own distribution."""
+    places = [place for place, row in enumerate(rows) if row.sampling.logprobs >= 0]
+    if not places:
+        return {}
+    logprobs = torch.log_softmax(logits[places].to(torch.float32), dim=-1)
+    most = max(rows[place].sampling.logprobs for place in places)
+    top = logprobs.topk(min(most, logprobs.shape[-1]))
+    likely = [
+        list(zip(*pair, strict=True)) for pair in zip(top.indices.tolist(), top.values.tolist(), strict=True)
+    ]
+    return {
+        place: TokenLogprob(
+            float(logprobs[column, tokens[place]]), likely[column][: rows[place].sampling.logprobs]
+        )
+        for column, place in enumerate(places)
+    }
 
 
 def pick(weights: torch.Tensor, chances: torch.Tensor) -> torch.Tensor:

@@ -9,10 +9,11 @@ from collections.abc import AsyncIterator, Callable
 import psutil
 import pytest
 
-from realtime_serve.engine.client import Engine, TokenStream
-from realtime_serve.engine.messages import Configure, FinishReason, Sampling
+from realtime_serve.engine.client import Engine
+from realtime_serve.engine.messages import Configure, FinishReason, Sampling, TokenLogprob
+from realtime_serve.engine.streams import TokenStream
 from realtime_serve.errors import EngineFailed, EngineGone
-from tests.support.echo_engine import echo_engine
+from tests.support.echo_engine import END, echo_engine
 
 GREEDY = Sampling(temperature=0.0)
 PATIENCE = 30.0
@@ -53,6 +54,27 @@ async def test_many_streams_get_their_own_tokens(engine):
     streams = [submit(engine, [number, number + 1], 40) for number in range(50)]
     for number, outcome in enumerate(await asyncio.gather(*map(read, streams))):
         assert outcome == ([number, number + 1] * 20, FinishReason.LENGTH, "")
+
+
+async def test_logprobs_come_beside_the_tokens_for_those_who_ask(engine):
+    wanted = Sampling(temperature=0.0, logprobs=2)
+    asks = engine.submit([4, 5], sampling=wanted, max_tokens=30, stop_ids=[])
+    silent = submit(engine, [4, 5], 30)
+    async with asyncio.timeout(PATIENCE):
+        heard = [pair async for news in asks for pair in zip(news.tokens, news.logprobs, strict=True)]
+        assert not any([news.logprobs async for news in silent])
+    assert [token for token, _ in heard] == [4, 5] * 15
+    assert heard[1][1] == TokenLogprob(-0.5, [(5, -0.5), (6, -1.0)])
+
+
+async def test_end_tokens_are_passed_over_on_request(engine):
+    prompt = [7, END, 8]
+    stops = engine.submit(prompt, sampling=GREEDY, max_tokens=6, stop_ids=[END])
+    goes_on = engine.submit(
+        prompt, sampling=Sampling(temperature=0.0, ignore_eos=True), max_tokens=6, stop_ids=[END]
+    )
+    assert await read(stops) == ([7, END], FinishReason.STOP, "")
+    assert await read(goes_on) == (prompt * 2, FinishReason.LENGTH, "")
 
 
 async def test_an_abort_takes_the_sequence_out_and_leaves_the_others(engine):

@@ -6,6 +6,7 @@ import random
 
 import pytest
 
+from realtime_serve.engine.messages import Sampling
 from tests.support.driving import Driver
 from tests.support.tiny_models import END, FAMILIES, continuation
 
@@ -55,3 +56,36 @@ def test_aborts_and_holds_leave_the_others_tokens_alone(tiny, load):
     for number, prompt in enumerate(PROMPTS):
         wanted = continuation(oracle, prompt, COUNT)
         assert driver.outcomes[number].tokens == wanted[: len(driver.outcomes[number].tokens)]
+
+
+MIXED = [
+    {"temperature": 0.0},
+    {"temperature": 1.0},
+    {"temperature": 1.3, "top_k": 30, "top_p": 0.9},
+    {"temperature": 0.9, "min_p": 0.02, "presence_penalty": 0.8, "frequency_penalty": 0.3},
+    {"temperature": 0.0, "repetition_penalty": 1.4, "logit_bias": {9: 2.0, 11: -5.0}},
+    {"temperature": 1.1, "min_tokens": 20, "logprobs": 3},
+]
+
+
+def outcomes(runner, numbers, **batching) -> dict[int, list[int]]:
+    driver = Driver(runner, **batching)
+    for number in numbers:
+        sampling = Sampling(**MIXED[number % len(MIXED)], seed=number)
+        driver.add(PROMPTS[number % len(PROMPTS)], COUNT - number % 7, sampling=sampling, stop_ids=[END])
+        driver.step()
+    driver.finish()
+    return {number: driver.outcomes[place].tokens for place, number in enumerate(numbers)}
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2"])
+def test_seeded_tokens_are_the_same_alone_in_company_in_chunks_and_after_a_preemption(tiny, load, family):
+    numbers = list(range(18))
+    alone = {}
+    for number in numbers:
+        alone |= outcomes(load(tiny(family)[0]), [number])
+    runner = load(tiny(family)[0])
+    assert outcomes(runner, numbers, max_batch_size=16) == alone
+    assert outcomes(runner, numbers, max_batch_size=5, max_batch_tokens=7) == alone
+    runner.page_count = 3  # an eighteenth of what they want: each is preempted again and again
+    assert outcomes(runner, numbers, max_batch_size=3) == alone
