@@ -13,6 +13,8 @@ ServeError
     │   └── ChatTemplateRefused
     ├── ModelNotFound
     ├── ModelNotReady
+    ├── KeyUnknown               no key of a client
+    ├── RateLimited              the caller has asked for its share
     ├── Overloaded
     ├── Draining
     ├── RequestTimedOut
@@ -25,6 +27,9 @@ ServeError
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
 
 
 class ServeError(Exception):
@@ -109,6 +114,37 @@ class ModelNotReady(RequestError):
     """The model is loading, or its engine is being started again."""
 
     code = "model_not_ready"
+
+
+class KeyUnknown(RequestError):
+    """The request has no key, or one that no client has."""
+
+    code = "invalid_api_key"
+
+    def __init__(self, given: bool) -> None:  # noqa: FBT001  the message differs
+        what = "this API key is not known here" if given else "no API key was given"
+        super().__init__(f"{what}; send one as 'Authorization: Bearer KEY' or 'X-API-Key: KEY'")
+
+
+class Standing(NamedTuple):
+    """How a caller stands with one of its limits, at this pod."""
+
+    unit: str  # requests or tokens
+    limit: int  # a minute
+    remaining: int
+    reset_seconds: float  # until all of it may be taken again
+
+
+class RateLimited(RequestError):
+    """The caller has asked for as much as it may for now. `standings`: how it stands with each of its limits."""
+
+    code = "rate_limit_exceeded"
+
+    def __init__(self, unit: str, retry_after: int, standings: Sequence[Standing]) -> None:
+        super().__init__(f"your limit of {unit} a minute is reached; try again in {retry_after} s")
+        self.unit = unit
+        self.retry_after = retry_after  # seconds
+        self.standings = standings
 
 
 class Overloaded(RequestError):

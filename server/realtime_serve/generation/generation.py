@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Literal, TypeVar, assert_never
 
+from realtime_serve.callers.limiter import Ticket
 from realtime_serve.engine.messages import FinishReason
 from realtime_serve.engine.streams import Tokens, TokenStream
 from realtime_serve.errors import (
@@ -39,9 +40,16 @@ class Generation:
     """Made by `Serving.accept`, which also sees to its end."""
 
     def __init__(
-        self, request: GenerationRequest, *, loaded: Loaded, settings: Settings, record: Record
+        self,
+        request: GenerationRequest,
+        *,
+        loaded: Loaded,
+        settings: Settings,
+        record: Record,
+        ticket: Ticket,
     ) -> None:
         self.request = request
+        self.ticket = ticket
         self.prompt_tokens = 0
         self.queue_depth = 0  # sequences that waited when this one came
         self.outcome: Outcome | None = None
@@ -75,6 +83,7 @@ class Generation:
 
         Raises:
             InvalidRequest: the prompt or the asked length does not suit the model.
+            RateLimited: the caller has to wait.
             ModelNotReady: the engine died a moment ago.
 
         """
@@ -86,6 +95,7 @@ class Generation:
             context=min(card.max_model_length, card.kv_tokens),
             field=self.request.max_tokens_field,
         )
+        self.ticket.reserve(len(prompt) + budget)
         self.queue_depth = self._loaded.engine.stats.waiting
         try:
             self._stream = self._loaded.engine.submit(

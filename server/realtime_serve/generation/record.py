@@ -44,6 +44,11 @@ class Record:
         self._tokens = 0
         self._outcome = ""
 
+    @property
+    def tokens(self) -> int:
+        """Read and made so far."""
+        return self._prompt_tokens + self._tokens
+
     def accept(self, prompt_tokens: int) -> None:
         """The prompt is in tokens and the engine has it."""
         self._prompt_tokens = prompt_tokens
@@ -129,6 +134,8 @@ class Record:
         times = self.times
         return {
             "request_id": self._request.id,
+            "client": self._request.caller.name,
+            "priority": self._request.priority.name.lower(),
             "kind": self._request.kind,
             "model": self._request.model,
             "version": self.version,

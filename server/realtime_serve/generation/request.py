@@ -5,8 +5,9 @@ from __future__ import annotations
 import enum
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
+from realtime_serve.callers.caller import ANYONE, Caller
 from realtime_serve.engine.messages import Sampling
 
 
@@ -16,6 +17,13 @@ class Priority(enum.IntEnum):
     HIGH = 0
     NORMAL = 1
     LOW = 2
+
+
+class Origin(NamedTuple):
+    """Where a request comes from."""
+
+    request_id: str
+    caller: Caller = ANYONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +46,12 @@ class GenerationRequest:
     max_tokens_field: str = "max_tokens"  # what the client called it, for error messages
     stop: tuple[str, ...] = ()
     ignore_eos: bool = False
-    priority: Priority = Priority.NORMAL
+    caller: Caller = ANYONE
+
+    @property
+    def priority(self) -> Priority:
+        """Its caller's."""
+        return Priority[self.caller.priority.upper()]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
-from realtime_serve.errors import Draining, ModelNotFound, Overloaded, RequestError, ShuttingDown
+from realtime_serve.callers.limiter import RateLimiter
+from realtime_serve.errors import Draining, ModelNotFound, Overloaded, RateLimited, RequestError, ShuttingDown
 from realtime_serve.generation.draining import Drain
 from realtime_serve.generation.generation import Generation
 from realtime_serve.generation.metrics import Metrics
@@ -30,11 +31,13 @@ class Serving:
         self.settings = settings
         self.drain = drain
         self.metrics = metrics
+        self.limiter = RateLimiter(lambda: settings.current)
         self.begun = time.time()
         self._active = 0
         self._running: set[Generation] = set()
         self._idle = asyncio.Event()
         self._idle.set()
+        self._limited = metrics.count("rate_limited", "Requests above a caller's limit", ("client", "unit"))
         self._watch()
 
     @property
@@ -69,7 +72,10 @@ class Serving:
             self._admit()
             with self._counted():
                 loaded = model.require()
-                generation = Generation(request, loaded=loaded, settings=self.settings.current, record=record)
+                ticket = self.limiter.admit(request.caller)
+                generation = Generation(
+                    request, loaded=loaded, settings=self.settings.current, record=record, ticket=ticket
+                )
                 self._running.add(generation)
                 try:
                     await generation.submit()
@@ -77,7 +83,10 @@ class Serving:
                 finally:
                     self._running.discard(generation)
                     generation.abort()
+                    ticket.settle(record.tokens)
         except RequestError as error:
+            if isinstance(error, RateLimited):
+                self._limited.labels(request.caller.client, error.unit).inc()
             record.fail(error.code)
             raise
         except (asyncio.CancelledError, ConnectionError):

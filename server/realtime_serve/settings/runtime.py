@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from realtime_serve.errors import SettingsInvalid
+from realtime_serve.settings.callers import Client, RateLimit
 
 
 class Batching(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
@@ -46,6 +47,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="
     batching: Batching = Batching()
     limits: Limits = Limits()
     streaming: Streaming = Streaming()
+    replicas: Annotated[int, Meta(ge=1, le=100_000)] = 1  # pods that share the limits of callers
+    rate_limit: RateLimit | None = None
+    clients: Annotated[tuple[Client, ...], Meta(max_length=256)] = ()
+    suspend: bool = False  # the operator's: pods of a suspended model are being taken away
 
 
 def parse_settings(content: bytes) -> Settings:

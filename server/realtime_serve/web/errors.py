@@ -18,9 +18,11 @@ from realtime_serve.errors import (
     JobCancelled,
     JobGone,
     JobUnknown,
+    KeyUnknown,
     ModelNotFound,
     ModelNotReady,
     Overloaded,
+    RateLimited,
     ReaderIdle,
     RequestError,
     RequestTimedOut,
@@ -45,6 +47,10 @@ ANSWERS: dict[type[RequestError], Answer] = {
     InvalidRequest: Answer(HTTPStatus.BAD_REQUEST, "invalid_request_error"),
     ModelNotFound: Answer(HTTPStatus.NOT_FOUND, "invalid_request_error"),
     ModelNotReady: Answer(HTTPStatus.SERVICE_UNAVAILABLE, "service_unavailable_error", _LATER),
+    KeyUnknown: Answer(
+        HTTPStatus.UNAUTHORIZED, "authentication_error", {"WWW-Authenticate": 'Bearer realm="realtime-serve"'}
+    ),
+    RateLimited: Answer(HTTPStatus.TOO_MANY_REQUESTS, "rate_limit_error"),
     Overloaded: Answer(HTTPStatus.SERVICE_UNAVAILABLE, "overloaded_error", _SOON),
     Draining: Answer(
         HTTPStatus.SERVICE_UNAVAILABLE, "service_unavailable_error", {**_SOON, "Connection": "close"}
@@ -81,10 +87,10 @@ def body_of(error: RequestError) -> bytes:
     return error_json(str(error), kind=answer_of(error).type, code=error.code, param=param)
 
 
-def response_of(error: RequestError) -> web.Response:
+def response_of(error: RequestError, headers: Mapping[str, str] = {}) -> web.Response:
     """Return the whole answer of this error."""
     answer = answer_of(error)
-    return json_response(body_of(error), status=answer.status, headers=answer.headers)
+    return json_response(body_of(error), status=answer.status, headers={**answer.headers, **headers})
 
 
 def response_of_http(error: web.HTTPException, request: web.Request) -> web.Response:

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from realtime_serve.errors import InvalidRequest
 from realtime_serve.generation.generation import Generation
-from realtime_serve.generation.request import Delta, GenerationRequest
+from realtime_serve.generation.request import Delta, GenerationRequest, Origin
 from realtime_serve.generation.serving import Serving
 from realtime_serve.jobs.card import Card, stream_url
 from realtime_serve.jobs.event import TOKEN
@@ -20,7 +20,7 @@ from realtime_serve.jobs.store import Claim
 from realtime_serve.web.bodies import read_json
 from realtime_serve.web.errors import json_response
 from realtime_serve.web.following import follow, known, position
-from realtime_serve.web.keys import request_id
+from realtime_serve.web.keys import origin
 from realtime_serve.web.openai.bodies import decode_chat, decode_completion
 from realtime_serve.web.openai.reading import read_chat, read_completion
 
@@ -40,7 +40,7 @@ class JobRoutes:
         """POST /v1/jobs: a chat or completion body; answers as soon as the engine has it."""
         content = await read_json(request)
         claim = claim_of(request, content)
-        job_id = await self._jobs.begin(read_job(content, request_id(request)), speak, claim)
+        job_id = await self._jobs.begin(read_job(content, origin(request)), speak, claim)
         body = _encode({"job_id": job_id, "stream_url": stream_url(job_id)})
         headers = {"Location": f"/v1/jobs/{job_id}", **_PRIVATE}
         return json_response(body, status=HTTPStatus.ACCEPTED, headers=headers)
@@ -62,11 +62,11 @@ class JobRoutes:
         return _answer(card, HTTPStatus.OK if card.over else HTTPStatus.ACCEPTED)
 
 
-def read_job(content: bytes, identity: str) -> GenerationRequest:
+def read_job(content: bytes, source: Origin) -> GenerationRequest:
     """Read a body that is one of /v1/chat/completions or of /v1/completions, whichever its fields say."""
     if _is_chat(content):
-        return read_chat(decode_chat(content), identity).request
-    return read_completion(decode_completion(content), identity).request
+        return read_chat(decode_chat(content), source).request
+    return read_completion(decode_completion(content), source).request
 
 
 async def speak(job: Job, generation: Generation) -> None:

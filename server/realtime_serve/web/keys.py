@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from realtime_serve.callers.caller import ANYONE, Caller
+from realtime_serve.callers.limiter import Ticket
+from realtime_serve.generation.request import Origin
 from realtime_serve.jobs.jobs import Jobs
 
 JOBS = web.AppKey("jobs", Jobs)
+CALLER = web.RequestKey("caller", Caller)
+TICKET = web.RequestKey("ticket", Ticket)
 REQUEST_ID = web.RequestKey("request_id", str)
 
 
 def request_id(request: web.BaseRequest) -> str:
     """The request's id; empty for what never reached a route."""
     return request[REQUEST_ID] if REQUEST_ID in request else ""  # noqa: SIM401  get() is not typed
+
+
+def origin(request: web.Request) -> Origin:
+    """Where the request comes from."""
+    return Origin(request_id(request), request[CALLER] if CALLER in request else ANYONE)  # noqa: SIM401

@@ -11,12 +11,13 @@ from http import HTTPStatus
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
-from realtime_serve.errors import InvalidRequest, ModelNotFound, RequestError
+from realtime_serve.errors import InvalidRequest, KeyUnknown, ModelNotFound, RateLimited, RequestError
 from realtime_serve.generation.draining import Drain
 from realtime_serve.generation.serving import Serving
+from realtime_serve.web.callers import limit_headers
 from realtime_serve.web.connections import Connections
 from realtime_serve.web.errors import error_json, json_response, response_of, response_of_http
-from realtime_serve.web.keys import REQUEST_ID, request_id
+from realtime_serve.web.keys import REQUEST_ID, TICKET, request_id
 
 log = logging.getLogger("realtime_serve.web")
 
@@ -49,8 +50,12 @@ async def tell_errors(request: web.Request, handler: Handler) -> web.StreamRespo
     try:
         return await handler(request)
     except RequestError as error:
-        if isinstance(error, InvalidRequest | ModelNotFound):
+        if isinstance(error, InvalidRequest | KeyUnknown | ModelNotFound):
             _log_refusal(request, error.code, str(error))
+        if isinstance(error, RateLimited):
+            return response_of(
+                error, {"Retry-After": str(error.retry_after), **limit_headers(error.standings)}
+            )
         return response_of(error)
     except web.HTTPException as error:
         _log_refusal(request, str(error.status), error.reason)
@@ -72,6 +77,8 @@ def sign(serving: Serving) -> OnPrepare:
         response.headers[hdrs.SERVER] = "realtime-serve"
         response.headers["X-Request-Id"] = request_id(request)
         response.headers["X-Model-Version"] = serving.model.version
+        if TICKET in request:
+            response.headers.update(limit_headers(request[TICKET].standings))
         if serving.drain.active:
             response.force_close()
             response.headers[hdrs.CONNECTION] = "close"

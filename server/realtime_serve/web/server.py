@@ -10,6 +10,7 @@ from realtime_serve.generation.serving import Serving
 from realtime_serve.jobs.jobs import Jobs
 from realtime_serve.jobs.store import Store
 from realtime_serve.web.bodies import MAX_BODY_BYTES
+from realtime_serve.web.callers import authenticate
 from realtime_serve.web.connections import Connections
 from realtime_serve.web.keys import JOBS
 from realtime_serve.web.middleware import identify, sign, tell_errors
@@ -27,7 +28,7 @@ class HttpServer:
         self._jobs = Jobs(serving, store)
         self._connections = Connections()
         app = web.Application(
-            middlewares=[identify(self._connections, serving.drain), tell_errors],
+            middlewares=[identify(self._connections, serving.drain), tell_errors, authenticate(serving)],
             client_max_size=MAX_BODY_BYTES,
         )
         app.router.add_routes(routes(serving, self._connections, self._jobs))

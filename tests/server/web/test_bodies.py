@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from realtime_serve.errors import InvalidRequest
+from realtime_serve.generation.request import Origin
 from realtime_serve.web.bodies import MAX_BODY_BYTES
 from realtime_serve.web.openai.bodies import ChatBody, CompletionBody, decode_chat, decode_completion
 from realtime_serve.web.openai.reading import Wish, read_chat, read_completion
@@ -150,7 +151,7 @@ CHANGES = st.dictionaries(st.sampled_from(FIELDS), VALUE, max_size=4)
 def test_any_values_are_a_wish_or_an_error_of_the_client(changes):
     for body, decode, read in ((CHAT, decode_chat, read_chat), (PLAIN, decode_completion, read_completion)):
         with contextlib.suppress(InvalidRequest):
-            assert isinstance(read(decode(json.dumps(body | changes).encode()), "id"), Wish)
+            assert isinstance(read(decode(json.dumps(body | changes).encode()), Origin("id")), Wish)
 
 
 @pytest.mark.parametrize("content", [b'{"metadata":' + b"[" * 100_000, b'{"user":"\\ud800"}', b"\xff", b""])

@@ -7,7 +7,7 @@ from aiohttp import web
 from realtime_serve.generation.serving import Serving
 from realtime_serve.web.bodies import read_json
 from realtime_serve.web.errors import json_response
-from realtime_serve.web.keys import request_id
+from realtime_serve.web.keys import origin
 from realtime_serve.web.openai.answering import answer
 from realtime_serve.web.openai.bodies import decode_chat, decode_completion
 from realtime_serve.web.openai.reading import read_chat, read_completion
@@ -23,12 +23,12 @@ class OpenAI:
     async def chat(self, request: web.Request) -> web.StreamResponse:
         """POST /v1/chat/completions."""
         body = decode_chat(await read_json(request))
-        return await answer(request, self._serving, read_chat(body, request_id(request)))
+        return await answer(request, self._serving, read_chat(body, origin(request)))
 
     async def completion(self, request: web.Request) -> web.StreamResponse:
         """POST /v1/completions."""
         body = decode_completion(await read_json(request))
-        return await answer(request, self._serving, read_completion(body, request_id(request)))
+        return await answer(request, self._serving, read_completion(body, origin(request)))
 
     async def models(self, request: web.Request) -> web.StreamResponse:
         """GET /v1/models."""

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from realtime_serve.engine.messages import Sampling
 from realtime_serve.errors import InvalidRequest
-from realtime_serve.generation.request import Conversation, GenerationRequest
+from realtime_serve.generation.request import Conversation, GenerationRequest, Origin
 from realtime_serve.web.openai.bodies import Body, ChatBody, CompletionBody, Message
 
 _SEED_MASK = 2**63 - 1
@@ -22,11 +22,12 @@ class Wish(NamedTuple):
     continuous_usage: bool
 
 
-def read_chat(body: ChatBody, request_id: str) -> Wish:
+def read_chat(body: ChatBody, origin: Origin) -> Wish:
     """Chat messages for the model's template."""
     newer = body.max_completion_tokens is not None
     request = GenerationRequest(
-        id=request_id,
+        id=origin.request_id,
+        caller=origin.caller,
         kind="chat",
         model=body.model,
         prompt=Conversation(tuple(_message(message) for message in body.messages)),
@@ -39,10 +40,11 @@ def read_chat(body: ChatBody, request_id: str) -> Wish:
     return _wish(body, request)
 
 
-def read_completion(body: CompletionBody, request_id: str) -> Wish:
+def read_completion(body: CompletionBody, origin: Origin) -> Wish:
     """A plain prompt, as text or as token ids."""
     request = GenerationRequest(
-        id=request_id,
+        id=origin.request_id,
+        caller=origin.caller,
         kind="completion",
         model=body.model,
         prompt=_prompt(body.prompt),
