@@ -6,7 +6,7 @@ import contextlib
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from realtime_serve.errors import InvalidRequest
@@ -147,6 +147,7 @@ FIELDS = sorted({*ChatBody.__struct_fields__, *CompletionBody.__struct_fields__}
 CHANGES = st.dictionaries(st.sampled_from(FIELDS), VALUE, max_size=4)
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # it is the machine that is slow
 @given(changes=CHANGES)
 def test_any_values_are_a_wish_or_an_error_of_the_client(changes):
     for body, decode, read in ((CHAT, decode_chat, read_chat), (PLAIN, decode_completion, read_completion)):
