@@ -16,13 +16,17 @@ from realtime_serve.engine.messages import Load
 from realtime_serve.errors import LoadFailed, SettingsInvalid
 from realtime_serve.generation.draining import Drain
 from realtime_serve.generation.metrics import Metrics
-from realtime_serve.generation.served import ServedModel
+from realtime_serve.generation.model import Model
+from realtime_serve.generation.registry import ModelRegistry
+from realtime_serve.generation.served import ServedVersion
 from realtime_serve.generation.serving import Serving
+from realtime_serve.generation.swap import Wanted
 from realtime_serve.jobs.memory import MemoryStore
 from realtime_serve.jobs.store import Store
 from realtime_serve.logs import configure_logging
 from realtime_serve.settings.live import LiveSettings
 from realtime_serve.settings.options import TERMINATION_LOG, Options, parse_options
+from realtime_serve.settings.version import ModelVersion
 from realtime_serve.settings.watching import FileWatcher
 from realtime_serve.web.server import HttpServer
 
@@ -64,7 +68,7 @@ async def serve(options: Options) -> int:
         failure = str(failures.exceptions[0])
     finally:
         await http.stop()
-        await serving.model.stop()
+        await serving.models.stop()
     if failure:
         return _give_up(failure, options)
     log.info("stopped")
@@ -74,14 +78,26 @@ async def serve(options: Options) -> int:
 def assemble(options: Options) -> Serving:
     """Make the parts and give each what it works with."""
     settings, metrics = LiveSettings(options.model_version), Metrics()
-    on_step = metrics.engine_step.labels(options.served_name, options.model_version).observe
-    model = ServedModel(
-        name=options.served_name,
-        version=options.model_version,
-        make_engine=lambda: make_engine(options, on_step),
-        settings=settings,
+
+    def make_version(definition: ModelVersion, on_change: Callable[[], None]) -> ServedVersion:
+        on_step = metrics.engine_step.labels(options.served_name, definition.version).observe
+        return ServedVersion(
+            definition,
+            name=options.served_name,
+            make_engine=lambda: make_engine(definition, options.device, on_step),
+            settings=settings,
+            on_change=on_change,
+        )
+
+    first = first_version(options)
+    model = Model(
+        options.served_name,
+        wanted=Wanted((first,), first.version),
+        make_version=make_version,
+        drain_seconds=lambda: settings.current.limits.request_timeout_seconds,
     )
-    return Serving(model=model, settings=settings, drain=Drain(), metrics=metrics)
+    settings.subscribe(model.obey)
+    return Serving(models=ModelRegistry(model), settings=settings, drain=Drain(), metrics=metrics)
 
 
 def make_store(options: Options, settings: LiveSettings) -> Store:
@@ -110,14 +126,25 @@ def make_store(options: Options, settings: LiveSettings) -> Store:
     return RedisStore(options.redis_url, window=window, longest_job=longest_job)
 
 
-def make_engine(options: Options, on_step: Callable[[float], None]) -> Engine:
-    """Return an engine process, not yet started, for the model that the command line names."""
-    load = Load(
-        model=options.model,
+def first_version(options: Options) -> ModelVersion:
+    """Return the version that the command line names."""
+    return ModelVersion(
+        version=options.model_version,
+        uri=options.model,
         revision=options.model_revision,
         dtype=options.dtype,
-        device=options.device,
         max_model_length=options.max_model_length or 0,
+    )
+
+
+def make_engine(definition: ModelVersion, device: str, on_step: Callable[[float], None]) -> Engine:
+    """Return an engine process, not yet started, for one version of a model."""
+    load = Load(
+        model=definition.uri,
+        revision=definition.revision,
+        dtype=definition.dtype,
+        device=device,
+        max_model_length=definition.max_model_length,
     )
     # A waiting OpenMP thread that spins takes the core from whoever it waits for: with two engines on two cores,
     # as in every swap on a small node, a step took ten times as long.
@@ -128,11 +155,16 @@ def make_engine(options: Options, on_step: Callable[[float], None]) -> Engine:
 
 async def _run(serving: Serving, http: HttpServer, options: Options) -> None:
     """Serve until a signal, then until what runs has ended."""
-    watchers = [(options.settings, serving.settings.load), (options.pod_annotations, serving.drain.obey)]
+    sources = [(options.settings, serving.settings.load), (options.pod_annotations, serving.drain.obey)]
+    watchers = [FileWatcher(path, act) for path, act in sources if path]
+    for watcher in watchers:
+        await (
+            watcher.check()
+        )  # before anything is loaded: the settings may name another version than the command line
     ending = _on_signals(serving.drain)
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(FileWatcher(path, act).run()) for path, act in watchers if path]
-        tasks += [group.create_task(http.run()), group.create_task(serving.model.run())]
+        tasks = [group.create_task(watcher.run()) for watcher in watchers]
+        tasks += [group.create_task(http.run()), group.create_task(serving.models.run())]
         await ending.wait()
         log.info(
             "shutting down", extra={"fields": {"active": serving.active, "seconds": options.drain_timeout}}

@@ -12,6 +12,7 @@ ServeError
     │   ├── ChatTemplateMissing
     │   └── ChatTemplateRefused
     ├── ModelNotFound
+    │   └── VersionNotFound
     ├── ModelNotReady
     ├── KeyUnknown               no key of a client
     ├── RateLimited              the caller has asked for its share
@@ -108,6 +109,12 @@ class ModelNotFound(RequestError):
     """There is no model of that name here."""
 
     code = "model_not_found"
+
+
+class VersionNotFound(ModelNotFound):
+    """The version that the request addresses takes no work here."""
+
+    code = "version_not_found"
 
 
 class ModelNotReady(RequestError):

@@ -16,13 +16,17 @@ from typing import Any
 from realtime_serve.engine.batch import Batch, Result
 from realtime_serve.engine.client import Engine
 from realtime_serve.engine.link import FrontEndGone, Link
-from realtime_serve.engine.messages import Load, ModelCard, Progress, Ready, TokenLogprob
+from realtime_serve.engine.messages import Failed, Load, ModelCard, Progress, Ready, TokenLogprob
 from realtime_serve.engine.sequence import Sequence
 from realtime_serve.engine.worker import Worker
 
 VOCABULARY = 260
 END = 259  # <|im_end|> of tiny_tokenizers
 LENGTH = 2048
+BACKWARDS = "backwards"
+"""A file in the model's directory: these weights read the prompt from its end."""
+OUT_OF_MEMORY = "out-of-memory"
+"""A file in the model's directory: these weights do not fit."""
 
 
 class EchoRunner:
@@ -34,6 +38,7 @@ class EchoRunner:
     def __init__(self, directory: str, step_seconds: float, end: int) -> None:
         self.card = ModelCard(directory, VOCABULARY, [end], LENGTH, "float32", "cpu", 4096 * 16)
         self._step_seconds = step_seconds
+        self._backwards = (Path(directory) / BACKWARDS).exists()
 
     def run(self, batch: Batch) -> list[Result]:
         time.sleep(self._step_seconds)  # stands for the computation
@@ -41,7 +46,8 @@ class EchoRunner:
 
     def _next(self, sequence: Sequence) -> Result:
         """Its logprob is -0.5, and the tokens after it follow as the next likeliest, each a half less so."""
-        token = sequence.prompt[len(sequence.generated) % len(sequence.prompt)]
+        place = len(sequence.generated) % len(sequence.prompt)
+        token = sequence.prompt[-1 - place if self._backwards else place]
         count = sequence.sampling.logprobs
         top = [((token + place) % VOCABULARY, -0.5 * (1 + place)) for place in range(count)]
         return Result(token, logprob=TokenLogprob(-0.5, top) if count >= 0 else None)
@@ -67,6 +73,9 @@ def main() -> None:
         load = link.receive_load()
         link.send(Progress("loading", "loading nothing"))
         time.sleep(arguments.load_seconds)
+        if (Path(load.model) / OUT_OF_MEMORY).exists():
+            link.send(Failed("OutOfMemory", "the weights do not fit into memory"))
+            return
         runner = EchoRunner(load.model, arguments.step_seconds, arguments.end)
         worker = Worker(runner, link)
         worker.warm_up()

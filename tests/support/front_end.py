@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,11 +14,15 @@ import aiohttp
 from realtime_serve.engine.client import Engine
 from realtime_serve.generation.draining import Drain
 from realtime_serve.generation.metrics import Metrics
-from realtime_serve.generation.served import ServedModel
+from realtime_serve.generation.model import Model
+from realtime_serve.generation.registry import ModelRegistry
+from realtime_serve.generation.served import ServedVersion
 from realtime_serve.generation.serving import Serving
+from realtime_serve.generation.swap import Wanted
 from realtime_serve.jobs.memory import MemoryStore
 from realtime_serve.jobs.store import Store
 from realtime_serve.settings.live import LiveSettings
+from realtime_serve.settings.version import ModelVersion
 from realtime_serve.web.server import HttpServer
 
 PATIENCE = 60.0  # seconds; only ever used up by a failure
@@ -52,7 +56,7 @@ class FrontEnd:
         """Ask for the status until it is as wanted."""
         return await until(self.status, condition)
 
-    async def set(self, **sections: dict[str, Any]) -> None:
+    async def set(self, **sections: Any) -> None:
         await self.serving.settings.load(json.dumps(sections).encode())
         assert self.serving.settings.error == ""
 
@@ -75,19 +79,33 @@ async def until(read: Callable[[], Awaitable[Any]], condition: Callable[[Any], b
 async def front_end(
     make_engine: Callable[[], Engine],
     *,
+    others: Mapping[str, Callable[[], Engine]] = {},
     wait: bool = True,
     store: Store | None = None,
-    **settings: dict[str, Any],
+    **settings: Any,
 ) -> AsyncIterator[FrontEnd]:
-    """Serve the model `chat`, version `1.0.0`."""
+    """Serve the model `chat`, version `1.0.0`; `others` are the engines of versions that settings may list."""
     live, clock = LiveSettings("1.0.0"), Clock()
+    engines = {"1.0.0": make_engine, **others}
+
+    def make_version(definition: ModelVersion, on_change: Callable[[], None]) -> ServedVersion:
+        make = engines[definition.version]
+        return ServedVersion(definition, name="chat", make_engine=make, settings=live, on_change=on_change)
+
+    model = Model(
+        "chat",
+        wanted=Wanted((ModelVersion(version="1.0.0", uri="a"),), "1.0.0"),
+        make_version=make_version,
+        drain_seconds=lambda: live.current.limits.request_timeout_seconds,
+    )
+    live.subscribe(model.obey)
     await live.load(json.dumps(settings).encode())
     assert live.error == ""
-    model = ServedModel(name="chat", version="1.0.0", make_engine=make_engine, settings=live)
-    serving = Serving(model=model, settings=live, drain=Drain(clock), metrics=Metrics())
+    models = ModelRegistry(model)
+    serving = Serving(models=models, settings=live, drain=Drain(clock), metrics=Metrics())
     http = HttpServer(serving, store or MemoryStore(lambda: live.current.streaming.resume_window_seconds))
     port = await http.start("127.0.0.1", 0)
-    tasks = [asyncio.create_task(model.run()), asyncio.create_task(http.run())]
+    tasks = [asyncio.create_task(models.run()), asyncio.create_task(http.run())]
     url = f"http://127.0.0.1:{port}"
     connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(url, connector=connector) as client:
@@ -101,7 +119,7 @@ async def front_end(
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await http.stop()
-            await model.stop()
+            await models.stop()
 
 
 def state(status: dict[str, Any]) -> str:

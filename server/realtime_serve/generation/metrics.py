@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from prometheus_client import (
     CollectorRegistry,
@@ -14,6 +14,8 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from realtime_serve.generation.tally import Tally
 
@@ -91,6 +93,21 @@ _MODEL = ("model_name", "model_version")
 _REQUEST = (*_MODEL, "priority")
 
 
+Values = Iterable[tuple[tuple[str, str], float]]
+"""Labels `model_name` and `model_version`, and the value."""
+
+
+class _VersionGauge(Collector):
+    def __init__(self, name: str, help_text: str, read: Callable[[], Values]) -> None:
+        self._name, self._help, self._read = name, help_text, read
+
+    def collect(self) -> Iterable[Metric]:
+        family = GaugeMetricFamily(self._name, self._help, labels=_MODEL)
+        for labels, value in self._read():
+            family.add_metric(labels, value)
+        yield family
+
+
 class Metrics:
     """Every metric of one server, in a registry of its own."""
 
@@ -135,12 +152,9 @@ class Metrics:
         """Add a gauge of this server that is read when Prometheus asks."""
         Gauge(f"{_PREFIX}_{name}", help_text, registry=self.registry).set_function(read)
 
-    def watch_model(
-        self, name: str, help_text: str, labels: tuple[str, str], read: Callable[[], float]
-    ) -> None:
-        """Add a gauge of one model and version that is read when Prometheus asks."""
-        gauge = Gauge(f"{_PREFIX}_{name}", help_text, _MODEL, registry=self.registry)
-        gauge.labels(*labels).set_function(read)
+    def watch_versions(self, name: str, help_text: str, read: Callable[[], Values]) -> None:
+        """Add a gauge with a value for each version that is held when Prometheus asks."""
+        self.registry.register(_VersionGauge(f"{_PREFIX}_{name}", help_text, read))
 
     def count(self, name: str, help_text: str, labels: tuple[str, ...]) -> Counter:
         """Add a counter of this server."""

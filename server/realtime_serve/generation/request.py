@@ -20,10 +20,11 @@ class Priority(enum.IntEnum):
 
 
 class Origin(NamedTuple):
-    """Where a request comes from."""
+    """Where a request comes from, and where it wants to go."""
 
     request_id: str
     caller: Caller = ANYONE
+    version: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,7 @@ class GenerationRequest:
     id: str
     kind: Literal["chat", "completion"]
     model: str
+    version: str = ""  # that the client addresses; empty: whichever gets new work
     prompt: str | list[int] | Conversation
     sampling: Sampling
     max_tokens: int | None  # None: as many as fit

@@ -26,6 +26,11 @@ class LiveSettings:
         """Call on every change, for those who must act on it."""
         self._on_change.append(on_change)
 
+    def unsubscribe(self, on_change: OnChange) -> None:
+        """Call no more; again is no change."""
+        if on_change in self._on_change:
+            self._on_change.remove(on_change)
+
     async def load(self, content: bytes | OSError) -> None:
         """Take the file's new content. What is bad changes nothing but `error`."""
         try:
@@ -36,14 +41,14 @@ class LiveSettings:
             return
         self.error, self.current = "", settings
         log.info("settings in force: generation %d", settings.generation)
-        for on_change in self._on_change:
+        for on_change in tuple(self._on_change):
             await on_change(settings)
 
     def _check(self, content: bytes | OSError) -> Settings:
         if isinstance(content, OSError):
             raise SettingsInvalid(f"the file cannot be read: {content.strerror}")
         settings = parse_settings(content)
-        if settings.active_version not in ("", self._version):
+        if not settings.versions and settings.active_version not in ("", self._version):
             raise SettingsInvalid(
                 f"activeVersion: {settings.active_version!r} is not held by this server (it holds {self._version!r})"
             )

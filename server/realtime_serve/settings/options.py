@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from realtime_serve.errors import SettingsInvalid
+from realtime_serve.settings.version import Dtype
 
 ENVIRONMENT_PREFIX = "REALTIME_SERVE_"
 TERMINATION_LOG = "/dev/termination-log"  # where the kubelet looks
@@ -28,7 +29,7 @@ class Options:
     model_revision: str
     served_name: str
     model_version: str
-    dtype: str
+    dtype: Dtype
     max_model_length: int | None  # tokens of prompt and answer; None: what the model was made for
     device: str
     host: str

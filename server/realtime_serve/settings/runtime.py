@@ -10,6 +10,7 @@ from msgspec import Meta
 
 from realtime_serve.errors import SettingsInvalid
 from realtime_serve.settings.callers import Client, RateLimit
+from realtime_serve.settings.version import ModelVersion
 
 
 class Batching(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
@@ -43,7 +44,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="
     """The whole file. What it leaves out has the default."""
 
     generation: Annotated[int, Meta(ge=0)] = 0  # of the InferenceModel that it was rendered from
-    active_version: Annotated[str, Meta(max_length=128)] = ""  # that new work goes to; empty: the only one
+    active_version: Annotated[str, Meta(max_length=128)] = ""  # that new work goes to; empty: the first one
+    versions: Annotated[tuple[ModelVersion, ...], Meta(max_length=8)] = ()
+    """Held at once; empty: the one of the command line."""
     batching: Batching = Batching()
     limits: Limits = Limits()
     streaming: Streaming = Streaming()
@@ -51,6 +54,15 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="
     rate_limit: RateLimit | None = None
     clients: Annotated[tuple[Client, ...], Meta(max_length=256)] = ()
     suspend: bool = False  # the operator's: pods of a suspended model are being taken away
+
+    def __post_init__(self) -> None:
+        labels = [version.version for version in self.versions]
+        if twice := next((label for label in labels if labels.count(label) > 1), ""):
+            raise ValueError(f"versions: {twice!r} is listed twice")
+        if self.versions and self.active_version not in ("", *labels):
+            raise ValueError(
+                f"activeVersion: {self.active_version!r} is not among versions ({', '.join(labels)})"
+            )
 
 
 def parse_settings(content: bytes) -> Settings:

@@ -11,6 +11,7 @@ from realtime_serve.jobs.card import is_job_id
 from realtime_serve.jobs.event import Event
 from realtime_serve.jobs.jobs import Jobs
 from realtime_serve.settings.runtime import Streaming
+from realtime_serve.web.keys import MODEL_VERSION
 from realtime_serve.web.sse import EventStream
 
 RETRY = b"retry: 1000\n\n"  # milliseconds; how long an EventSource waits before it comes back
@@ -26,6 +27,7 @@ async def follow(
         page = await reader.read(wait=False)
         if page.over and not page.events:
             return web.Response(status=HTTPStatus.NO_CONTENT)  # tells an EventSource to come no more
+        request[MODEL_VERSION] = (await jobs.card(job_id)).version
         stream = EventStream(request, streaming)
         stream.response.headers["X-Job-Id"] = job_id
         try:

@@ -20,7 +20,7 @@ from realtime_serve.jobs.store import Claim
 from realtime_serve.web.bodies import read_json
 from realtime_serve.web.errors import json_response
 from realtime_serve.web.following import follow, known, position
-from realtime_serve.web.keys import origin
+from realtime_serve.web.keys import MODEL_VERSION, origin
 from realtime_serve.web.openai.bodies import decode_chat, decode_completion
 from realtime_serve.web.openai.reading import read_chat, read_completion
 
@@ -41,6 +41,7 @@ class JobRoutes:
         content = await read_json(request)
         claim = claim_of(request, content)
         job_id = await self._jobs.begin(read_job(content, origin(request)), speak, claim)
+        request[MODEL_VERSION] = (await self._jobs.card(job_id)).version
         body = _encode({"job_id": job_id, "stream_url": stream_url(job_id)})
         headers = {"Location": f"/v1/jobs/{job_id}", **_PRIVATE}
         return json_response(body, status=HTTPStatus.ACCEPTED, headers=headers)

@@ -13,6 +13,8 @@ JOBS = web.AppKey("jobs", Jobs)
 CALLER = web.RequestKey("caller", Caller)
 TICKET = web.RequestKey("ticket", Ticket)
 REQUEST_ID = web.RequestKey("request_id", str)
+MODEL_VERSION = web.RequestKey("model_version", str)
+"""The version that answers this request."""
 
 
 def request_id(request: web.BaseRequest) -> str:
@@ -21,5 +23,6 @@ def request_id(request: web.BaseRequest) -> str:
 
 
 def origin(request: web.Request) -> Origin:
-    """Where the request comes from."""
-    return Origin(request_id(request), request[CALLER] if CALLER in request else ANYONE)  # noqa: SIM401
+    """Where the request comes from, and the version that it addresses."""
+    caller = request[CALLER] if CALLER in request else ANYONE  # noqa: SIM401
+    return Origin(request_id(request), caller, request.headers.get("X-Model-Version", ""))

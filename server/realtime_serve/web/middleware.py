@@ -17,7 +17,7 @@ from realtime_serve.generation.serving import Serving
 from realtime_serve.web.callers import limit_headers
 from realtime_serve.web.connections import Connections
 from realtime_serve.web.errors import error_json, json_response, response_of, response_of_http
-from realtime_serve.web.keys import REQUEST_ID, TICKET, request_id
+from realtime_serve.web.keys import MODEL_VERSION, REQUEST_ID, TICKET, request_id
 
 log = logging.getLogger("realtime_serve.web")
 
@@ -76,7 +76,8 @@ def sign(serving: Serving) -> OnPrepare:
     async def on_prepare(request: web.Request, response: web.StreamResponse) -> None:
         response.headers[hdrs.SERVER] = "realtime-serve"
         response.headers["X-Request-Id"] = request_id(request)
-        response.headers["X-Model-Version"] = serving.model.version
+        answers = request[MODEL_VERSION] if MODEL_VERSION in request else serving.models.first.active_version  # noqa: SIM401
+        response.headers["X-Model-Version"] = answers
         if TICKET in request:
             response.headers.update(limit_headers(request[TICKET].standings))
         if serving.drain.active:

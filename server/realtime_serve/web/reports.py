@@ -9,7 +9,8 @@ import msgspec
 from aiohttp import web
 
 import realtime_serve
-from realtime_serve.generation.served import ServedModel, State
+from realtime_serve.generation.model import Model
+from realtime_serve.generation.served import ServedVersion
 from realtime_serve.generation.serving import Serving
 from realtime_serve.web.connections import Connections
 from realtime_serve.web.errors import json_response
@@ -26,14 +27,14 @@ class Reports:
     async def health(self, request: web.Request) -> web.Response:
         """GET /health: whether the process is worth keeping."""
         del request
-        healthy = self._serving.model.healthy
+        models = self._serving.models
         body = {
-            "status": "ok" if healthy else "failed",
+            "status": "ok" if models.healthy else "failed",
             "active_connections": self._connections.open,
             "active_streams": self._serving.active,
-            **({} if healthy else {"reason": self._serving.model.message}),
+            **({} if models.healthy else {"reason": models.trouble}),
         }
-        return _answer(body, good=healthy)
+        return _answer(body, good=models.healthy)
 
     async def ready(self, request: web.Request) -> web.Response:
         """GET /ready: whether requests shall be sent here. A drain by order does not change it; the end does."""
@@ -46,7 +47,7 @@ class Reports:
     async def status(self, request: web.Request) -> web.Response:
         """GET /status: everything that the operator and people want to know."""
         del request
-        serving, model = self._serving, self._serving.model
+        serving, models = self._serving, self._serving.models.models
         return _answer(
             {
                 "server_version": realtime_serve.__version__,
@@ -56,8 +57,8 @@ class Reports:
                 "settings_error": serving.settings.error,
                 "connections": self._connections.open,
                 "streams": {"active": serving.active},
-                "models": {model.name: _describe(model, serving.active)},
-                "queues": {model.name: {"waiting": model.stats.waiting, "running": model.stats.running}},
+                "models": {name: _describe(model) for name, model in models.items()},
+                "queues": {name: _queue(model) for name, model in models.items()},
                 "errors": errors_json(serving.metrics.tally),
                 "latency": latency_json(serving.metrics.tally, time.monotonic()),
             }
@@ -66,13 +67,14 @@ class Reports:
     async def models(self, request: web.Request) -> web.Response:
         """GET /models: the models and their versions."""
         del request
-        model = self._serving.model
-        return _answer({"models": {model.name: _describe(model, self._serving.active)}, "total_models": 1})
+        models = self._serving.models.models
+        described = {name: _describe(model) for name, model in models.items()}
+        return _answer({"models": described, "total_models": len(described)})
 
     async def metrics(self, request: web.Request) -> web.Response:
         """GET /metrics: for Prometheus; percentiles of the last minute for those who ask for JSON."""
         if _wants_json(request):
-            name, tally = self._serving.model.name, self._serving.metrics.tally
+            name, tally = self._serving.models.first.name, self._serving.metrics.tally
             return _answer(percentiles_json(name, tally, time.monotonic()))
         return web.Response(
             body=self._serving.metrics.render(),
@@ -82,15 +84,21 @@ class Reports:
     def _why_not_ready(self) -> str:
         if self._serving.drain.terminating:
             return "the server is shutting down"
-        model = self._serving.model
-        if model.state is not State.READY:
-            return f"{model.name} is {model.state}: {model.message}".rstrip(": ")
-        return ""
+        return self._serving.models.trouble
 
 
-def _describe(model: ServedModel, active: int) -> dict[str, object]:
-    version = {"state": model.state, "message": model.message, "active_streams": active}
-    return {"active_version": model.version, "versions": {model.version: version}}
+def _describe(model: Model) -> dict[str, object]:
+    versions = {label: _describe_version(version) for label, version in model.versions.items()}
+    return {"active_version": model.active_version, "versions": versions}
+
+
+def _describe_version(version: ServedVersion) -> dict[str, object]:
+    return {"state": version.state, "message": version.message, "active_streams": version.work.active}
+
+
+def _queue(model: Model) -> dict[str, int]:
+    stats = [version.stats for version in model.versions.values()]
+    return {"waiting": sum(s.waiting for s in stats), "running": sum(s.running for s in stats)}
 
 
 def _wants_json(request: web.Request) -> bool:

@@ -89,3 +89,27 @@ def test_an_error_names_the_path_and_what_is_allowed(content, message):
 def test_what_a_file_leaves_out_has_the_default():
     settings = parse_settings(b'{"limits": {"maxQueue": 7}}')
     assert settings == Settings(limits=Limits(max_queue=7))
+
+
+@pytest.mark.parametrize(
+    ("versions", "active", "error"),
+    [
+        (["1", "1"], "1", "versions: '1' is listed twice"),
+        (["1", "2"], "3", "activeVersion: '3' is not among versions (1, 2)"),
+    ],
+)
+def test_versions_that_make_no_sense_together_are_refused(versions, active, error):
+    listed = [{"version": version, "uri": "/models/a"} for version in versions]
+    with pytest.raises(SettingsInvalid) as caught:
+        parse_settings(json.dumps({"activeVersion": active, "versions": listed}).encode())
+    assert str(caught.value) == error
+
+
+def test_a_version_is_read_with_its_defaults():
+    (version,) = parse_settings(b'{"versions": [{"version": "2", "uri": "hf://a/b"}]}').versions
+    assert (version.revision, version.dtype, version.max_model_length, version.sha256) == (
+        "main",
+        "auto",
+        0,
+        "",
+    )

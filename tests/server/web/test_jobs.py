@@ -279,7 +279,7 @@ async def test_a_key_out_of_bounds_is_refused(front, key):
 async def test_an_engine_that_dies_ends_its_jobs_with_the_reason(slow):
     reader = await source(slow, **LONG)
     await reader.read(3)
-    slow.serving.model.loaded.engine._process.kill()
+    slow.serving.models.first.current.loaded.engine._process.kill()
     await reader.read()
     assert (reader.end.name, reader.end.json["reason"]) == ("job_error", "engine_error")
     assert reader.text == ("abc" * 500)[: len(reader.text)]

@@ -80,7 +80,7 @@ async def test_a_reader_that_takes_nothing_holds_up_itself_alone(directory):
             *[ask(front, {"max_tokens": 300, "ignore_eos": True}) for _ in range(8)]
         )
         assert {answer["choices"][0]["text"] for answer in answers} == {"abc" * 100}
-        stats = front.serving.model.stats
+        stats = front.serving.models.first.current.stats
         await standstill(lambda: stats.steps)
         assert stats.running == 1
         assert stats.steps < 2000  # it is held before it is through: what waits for the reader is bounded

@@ -14,7 +14,7 @@ from realtime_serve.jobs.job import Job
 from realtime_serve.settings.runtime import Streaming
 from realtime_serve.web.errors import body_of
 from realtime_serve.web.following import follow
-from realtime_serve.web.keys import JOBS, TICKET
+from realtime_serve.web.keys import JOBS, MODEL_VERSION, TICKET
 from realtime_serve.web.openai.reading import Wish
 from realtime_serve.web.openai.resumable import JobSink, Sink, wants_resumable
 from realtime_serve.web.openai.shapes import DONE, ChatShape, CompletionShape, Shape, UsageInChunks
@@ -28,7 +28,8 @@ async def answer(request: web.Request, serving: Serving, wish: Wish) -> web.Stre
         return await _resumable(request, serving, wish)
     async with serving.accept(wish.request) as generation:
         request[TICKET] = generation.ticket
-        shape = _shape(wish, serving.model.version)
+        request[MODEL_VERSION] = generation.version
+        shape = _shape(wish, generation.version)
         if wish.stream:
             stream = EventStream(request, serving.settings.current.streaming)
             await _stream(stream, generation, shape, wish)

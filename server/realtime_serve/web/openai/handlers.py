@@ -33,9 +33,9 @@ class OpenAI:
     async def models(self, request: web.Request) -> web.StreamResponse:
         """GET /v1/models."""
         del request
-        return json_response(models_json([self._serving.model.name], created=int(self._serving.begun)))
+        return json_response(models_json(list(self._serving.models.models), created=int(self._serving.begun)))
 
     async def model(self, request: web.Request) -> web.StreamResponse:
         """GET /v1/models/{name}."""
-        model = self._serving.find(request.match_info["name"])
+        model = self._serving.models.find(request.match_info["name"])
         return json_response(model_json(model.name, created=int(self._serving.begun)))

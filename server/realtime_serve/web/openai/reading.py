@@ -28,6 +28,7 @@ def read_chat(body: ChatBody, origin: Origin) -> Wish:
     request = GenerationRequest(
         id=origin.request_id,
         caller=origin.caller,
+        version=origin.version,
         kind="chat",
         model=body.model,
         prompt=Conversation(tuple(_message(message) for message in body.messages)),
@@ -45,6 +46,7 @@ def read_completion(body: CompletionBody, origin: Origin) -> Wish:
     request = GenerationRequest(
         id=origin.request_id,
         caller=origin.caller,
+        version=origin.version,
         kind="completion",
         model=body.model,
         prompt=_prompt(body.prompt),
