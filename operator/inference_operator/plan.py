@@ -13,6 +13,7 @@ from inference_operator.actions import Event, Plan
 from inference_operator.errors import InvalidSpec
 from inference_operator.reasons import Condition, Phase, Reason
 from inference_operator.roles import cast_roles, set_scene
+from inference_operator.scaling import scale
 from inference_operator.spec import parse, revision, unsupported
 from inference_operator.status import refused_status, scene_status
 from inference_operator.status.conditions import Refusal
@@ -78,7 +79,7 @@ def _proceed(scene: Scene) -> Plan:
     return Plan(
         status=status,
         actions=(*upkeep(scene), *steps),
-        events=(*told, *_warnings(scene.observed.model.status, status)),
+        events=(*told, *scale(scene).events, *_warnings(scene.observed.model.status, status)),
         recheck_after=recheck_after(scene, phase, stepped=taken is not None),
         step=taken.row.step if taken else "",
     )

@@ -51,8 +51,36 @@ class Scene:
         return self.roles.active is not None and self.roles.active.revision == self.revision
 
     @property
+    def size(self) -> int:
+        """Pods that the active fleet is to have. With an autoscaler of our own the fleet itself tells its last word."""
+        asked, scaling = self.spec.replicas, self.spec.autoscaling
+        if scaling is None or asked == 0:
+            return asked
+        if scaling.external:
+            return min(max(asked, scaling.min_replicas), scaling.max_replicas)
+        active = self.roles.active
+        if active is None or active.replicas == 0:
+            return min(max(asked, scaling.min_replicas), scaling.max_replicas)
+        mark = active.annotations.get(names.SCALE_TO, "")
+        return int(mark) if mark.isdecimal() else active.replicas
+
+    @property
     def preview_size(self) -> int:
-        return max(self.spec.replicas, 1)
+        """By the same rule, but what is on its way out of the active fleet still counts."""
+        active, scaling = self.roles.active, self.spec.autoscaling
+        own = scaling is not None and not scaling.external and self.spec.replicas > 0
+        return max(self.size, active.replicas if active and own else 0, 1)
+
+    @property
+    def flipping(self) -> bool:
+        """The traffic is on the move: a fleet that had it was not told to drain yet."""
+        return any(fleet.drain_started is None for fleet in self.roles.leaving)
+
+    @property
+    def rolling_out(self) -> bool:
+        active = self.roles.active
+        inside = active is not None and (active.incoming is not None or active.outgoing is not None)
+        return self.roles.preview is not None or inside or self.flipping
 
     @property
     def recreating(self) -> bool:

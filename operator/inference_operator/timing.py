@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from inference_operator import scaling
 from inference_operator.reasons import Phase
 from inference_operator.strategy import choose
 
@@ -27,6 +28,10 @@ def recheck_after(scene: Scene, phase: Phase, *, stepped: bool) -> float | None:
     """Seconds; None when only an event can change anything."""
     if stepped:
         return AFTER_A_STEP
+    return _soonest(_rollout(scene, phase), scaling.recheck(scene))
+
+
+def _rollout(scene: Scene, phase: Phase) -> float | None:
     if scene.roles.leaving or scene.recreating or phase is Phase.DRAINING:
         return DRAINING
     if phase is Phase.PENDING and not scene.arrived and choose(scene).strategy is None:

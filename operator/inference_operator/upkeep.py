@@ -11,6 +11,7 @@ from inference_operator import manifests, names
 from inference_operator.actions import Action, AnnotatePod, Apply, Delete, PatchFleet, write_time
 from inference_operator.in_place.listing import Listing, listing, makes_way
 from inference_operator.in_place.steps import FAILURE
+from inference_operator.scaling import scale
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -54,6 +55,7 @@ def _settings_text(scene: Scene, listing: Listing) -> str:
         listing.active,
         keys=observed.client_keys,
         versions=listing.versions,
+        replicas=scene.size,
     )
 
 
@@ -108,21 +110,21 @@ def _active_fleet(scene: Scene) -> Iterator[Action]:
     marks: dict[str, str | None] = {}
     if fleet.promoted_at is None:
         marks[names.PROMOTED_AT] = write_time(scene.observed.now)
-    size = None if fleet.replicas == scene.spec.replicas else scene.spec.replicas
-    if scene.recreating:
-        size = None
-    else:
+    scaling = scale(scene)
+    marks |= scaling.marks
+    if not scene.recreating:
         orders = (names.DRAIN_STARTED, names.DRAINED_AT, names.RECREATE)
         marks |= {mark: None for mark in orders if mark in fleet.annotations}
-    if marks or size is not None:
-        yield _patch(fleet, marks, replicas=size)
+    yield from scaling.pods
+    if marks or scaling.replicas is not None:
+        yield _patch(fleet, marks, replicas=scaling.replicas)
     yield from _active_pods(scene, fleet)
 
 
 def _active_pods(scene: Scene, fleet: Fleet) -> Iterator[Action]:
     drains = scene.recreating or makes_way(fleet)
     for pod in fleet.live_pods:
-        if names.DRAIN in pod.annotations and not drains:
+        if names.DRAIN in pod.annotations and names.RETIRE not in pod.annotations and not drains:
             yield AnnotatePod(pod=pod.name, uid=pod.uid, annotations={names.DRAIN: None})
         if names.DRAIN not in pod.annotations and makes_way(fleet):
             order = {names.DRAIN: write_time(scene.observed.now)}

@@ -382,7 +382,6 @@ TABLE: dict[str, Case] = {
         [
             "apply ConfigMap v2-settings",
             "apply ConfigMap v1-settings",
-            "patch v2 to 0",
             "annotate v2-POD +settings",
             "annotate v1-POD +settings",
             "patch v1 +drain-started",

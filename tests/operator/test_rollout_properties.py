@@ -12,11 +12,12 @@ from inference_operator import names
 from inference_operator.actions import Action, Delete, Flip, PatchFleet
 from inference_operator.observed import Observed
 from inference_operator.plan import plan
-from tests.operator.model_cluster import ModelCluster, spec
+from tests.operator.model_cluster import ModelCluster, _rank, spec
 
 VERSIONS = ("1.0.0", "2.0.0", "3.0.0")
 ROUNDS = 400
 DRAIN_TIMEOUT = 120
+SCALING = {"maxReplicas": 4, "targetActiveStreams": 2, "scaleDownStabilizationSeconds": 5}
 
 
 class WatchedCluster(ModelCluster):
@@ -51,11 +52,27 @@ class WatchedCluster(ModelCluster):
                 assert self.spec["rollout"]["strategy"] == "Recreate" or not self.fresh
             case PatchFleet(annotations={names.DRAIN_STARTED: str()}) if self.fresh:
                 self._told_to_drain_only_behind_a_successor(before, active)
+            case PatchFleet(fleet=name, replicas=int() as size) if name == active and size:
+                self._shrank_only_by_pods_that_are_done(before, streams, name, size)
             case PatchFleet(fleet=name, replicas=0):
                 self._stopped_only_what_may_stop(before, streams, active, name)
             case Delete(kind="Deployment", name=name):
                 assert name != active
                 assert all(fleet.replicas == 0 for fleet in before.fleets if fleet.name == name)
+
+    def _shrank_only_by_pods_that_are_done(self, before: Observed, streams, name, size) -> None:
+        """The pods that the Deployment's controller will take have no streams, or had their time."""
+        fleet = self.fleets[name]
+        gone = sorted(fleet.pods, key=_rank)[: max(len(fleet.pods) - size, 0)]
+        for pod in gone:
+            told = pod.annotations.get(names.RETIRE)
+            overdue = told and (before.now - datetime.fromisoformat(told)).total_seconds() >= DRAIN_TIMEOUT
+            never_served = not pod.ready and not streams[pod.uid]
+            assert overdue or never_served or not self.fresh, f"{pod.name} was cut"
+        if any(
+            f.drain_started is None and f.promoted_at for f in before.fleets if f.name != name and f.replicas
+        ):
+            assert size >= next(f.replicas for f in before.fleets if f.name == name) or not self.fresh
 
     def _switched_only_to_what_every_pod_has(self, before: Observed, name: str, version: str) -> None:
         fleet = next(fleet for fleet in before.fleets if fleet.name == name)
@@ -109,9 +126,10 @@ def had_an_active_fleet(observed: Observed) -> bool:
 
 def wanted() -> st.SearchStrategy[dict]:
     return st.builds(
-        lambda version, replicas, queue, history, strategy: spec(
+        lambda version, replicas, queue, history, strategy, scaling: spec(
             version,
             replicas=replicas,
+            **scaling,
             limits={"maxQueue": queue},
             rollout={
                 "progressDeadlineSeconds": 60,
@@ -125,6 +143,7 @@ def wanted() -> st.SearchStrategy[dict]:
         st.integers(1, 2),
         st.integers(0, 2),
         st.sampled_from(["Auto", "Auto", "BlueGreen", "InPlace", "Recreate"]),
+        st.sampled_from([{}, {}, {"autoscaling": SCALING}, {"autoscaling": SCALING | {"external": True}}]),
     )
 
 
@@ -260,7 +279,9 @@ class Rollouts(RuleBasedStateMachine):
 
 
 def check_rest(cluster: ModelCluster) -> None:
-    size = cluster.spec.get("replicas", 1)
+    size, scaling = cluster.spec.get("replicas", 1), cluster.spec.get("autoscaling")
+    if scaling and size:
+        size = min(size, scaling["maxReplicas"]) if scaling.get("external") else 1
     assert cluster.status["phase"] == "Ready", cluster.status
     assert cluster.status["active"]["version"] == cluster.spec["model"]["version"]
     assert cluster.running == ({cluster.active: size} if size else {})

@@ -96,7 +96,6 @@ def test_two_fields_are_enough():
 
 UNSUPPORTED = {
     "spec.model.uri (s3://)": {"model": MODEL | {"uri": "s3://bucket/key"}},
-    "spec.autoscaling": {"autoscaling": {"maxReplicas": 2}},
     "spec.server.frontends (2)": {"server": {"frontends": 2}},
     "spec.streaming.redisSecretRef": {"streaming": {"redisSecretRef": "r"}},
     "spec.suspend (true)": {"suspend": True},
@@ -113,10 +112,10 @@ def test_what_would_not_happen_is_listed(path, sections):
 
 
 def test_everything_that_would_not_happen_is_listed_at_once():
-    raw = minimal(suspend=True, autoscaling={"maxReplicas": 2}, rollout={"autoPromotion": False})
+    raw = minimal(suspend=True, server={"frontends": 2}, rollout={"autoPromotion": False})
     annotations = {"realtime-serve.io/promote": "abc", "other/promote": "abc"}
     assert unsupported(parse(raw), annotations) == (
-        "spec.autoscaling",
+        "spec.server.frontends (2)",
         "spec.suspend (true)",
         "spec.rollout.autoPromotion (false)",
         "metadata.annotations[realtime-serve.io/promote]",

@@ -264,10 +264,10 @@ def test_a_mistake_is_told_with_its_path_and_what_serves_serves_on():
 
 def test_every_unsupported_field_is_named():
     cluster = serving()
-    cluster.edit(spec(V1, suspend=True, autoscaling={"maxReplicas": 2}))
+    cluster.edit(spec(V1, suspend=True, server={"frontends": 2}))
     _, reason, message = condition(plan(cluster.observe()), "Ready")
     assert reason == "UnsupportedField"
-    assert "spec.autoscaling, spec.suspend (true)" in message
+    assert "spec.server.frontends (2), spec.suspend (true)" in message
 
 
 WEB = {"clients": [{"name": "web", "secretRef": "web-key"}]}

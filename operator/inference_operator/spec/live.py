@@ -60,6 +60,10 @@ class Autoscaling(Section, frozen=True, kw_only=True):
     min_replicas: Annotated[int, Meta(ge=1, le=1000)] = 1
     max_replicas: Annotated[int, Meta(ge=1, le=1000)]
     target_active_streams: Annotated[int, Meta(ge=1, le=1_000_000)] = 24
+    """Of one pod, queued ones among them."""
+    scale_down_stabilization_seconds: Annotated[int, Meta(ge=0, le=3600)] = 300
+    external: bool = False
+    """Somebody else writes spec.replicas; the bounds still hold."""
 
     def __post_init__(self) -> None:
         if self.min_replicas > self.max_replicas:

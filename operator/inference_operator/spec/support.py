@@ -24,8 +24,6 @@ def unsupported(spec: Spec, annotations: Mapping[str, str]) -> tuple[str, ...]:
 def _fields(spec: Spec) -> Iterator[str]:
     if spec.model.scheme not in SCHEMES:
         yield f"spec.model.uri ({spec.model.scheme}://)"
-    if spec.autoscaling is not None:
-        yield "spec.autoscaling"
     if spec.server.frontends != 1:
         yield f"spec.server.frontends ({spec.server.frontends})"
     if spec.streaming.redis_secret_ref:

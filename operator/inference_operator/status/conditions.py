@@ -12,6 +12,7 @@ from inference_operator import gates, names
 from inference_operator.actions import write_time
 from inference_operator.diagnosis import diagnose
 from inference_operator.reasons import Condition, Phase, Reason
+from inference_operator.scaling import retiring
 from inference_operator.status import begun
 
 if TYPE_CHECKING:
@@ -123,8 +124,10 @@ def _ready(scene: Scene, phase: Phase, available: Claim, progressing: Claim) -> 
         )
     if not available.holds:
         return Claim(type=Condition.READY, holds=False, reason=available.reason, message=available.message)
-    ready, wanted = len(fleet.ready_pods), scene.spec.replicas
+    ready, wanted = len(fleet.ready_pods), scene.size
     message = f"Version {fleet.version} serves on {ready} of {wanted} pods. {_generations(scene, fleet)}"
+    if going := len(retiring(fleet)):
+        message += f" {going} more finish their streams and leave."
     if ready < wanted:
         return Claim(type=Condition.READY, holds=False, reason=Reason.PODS_NOT_READY, message=message)
     return Claim(type=Condition.READY, holds=True, reason=Reason.SERVING, message=message)

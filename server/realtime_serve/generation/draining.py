@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable
 
-from realtime_serve.settings.annotations import DRAIN, parse_annotations
+from realtime_serve.settings.annotations import DRAIN, RETIRE, parse_annotations
 
 log = logging.getLogger("realtime_serve.drain")
 
@@ -20,6 +20,8 @@ class Drain:
         self._clock = clock
         self._ordered_at: float | None = None
         self.terminating = False
+        self.retiring = False
+        """Told to leave the endpoints, which a drain alone does not do: others are to get the traffic from now on."""
 
     @property
     def active(self) -> bool:
@@ -35,7 +37,10 @@ class Drain:
         """Follow the pod's annotations: the order to drain is there or it is not. Unreadable is no news."""
         if isinstance(annotations, OSError):
             log.warning("the pod's annotations cannot be read: %s", annotations.strerror)
-        elif DRAIN in parse_annotations(annotations):
+            return
+        orders = parse_annotations(annotations)
+        self.retiring = RETIRE in orders
+        if DRAIN in orders:
             self.order()
         else:
             self.take_back()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 
+RETIRE = "realtime-serve.io/retire"  # the operator's order to be no longer ready, and to serve on
 DRAIN = "realtime-serve.io/drain"  # the operator's order, with the time at which it was given
 
 _LINE = re.compile(r'^([^=\s]+)=("(?:[^"\\]|\\.)*")$', re.MULTILINE)

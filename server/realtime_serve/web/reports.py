@@ -37,7 +37,7 @@ class Reports:
         return _answer(body, good=models.healthy)
 
     async def ready(self, request: web.Request) -> web.Response:
-        """GET /ready: whether requests shall be sent here. A drain by order does not change it; the end does."""
+        """GET /ready: whether requests shall be sent here. A drain by order does not change it; an order to retire and the end do."""
         del request
         reason = self._why_not_ready()
         return _answer(
@@ -84,6 +84,8 @@ class Reports:
     def _why_not_ready(self) -> str:
         if self._serving.drain.terminating:
             return "the server is shutting down"
+        if self._serving.drain.retiring:
+            return "the server retires: it serves on, and is to get no more traffic"
         return self._serving.models.trouble
 
 

@@ -66,3 +66,13 @@ async def test_the_end_after_an_order_keeps_the_time_of_the_order(drain, clock):
     clock.now += STILL_SERVED_SECONDS
     drain.terminate()
     assert drain.refuses
+
+
+async def test_a_server_that_retires_serves_on_until_it_is_told_to_drain(drain):
+    retire = b'realtime-serve.io/retire="2026-01-01T00:00:00Z"\n'
+    await drain.obey(retire)
+    assert (drain.retiring, drain.active, drain.refuses) == (True, False, False)
+    await drain.obey(retire + ORDER)
+    assert (drain.retiring, drain.active) == (True, True)
+    await drain.obey(b"")
+    assert (drain.retiring, drain.active) == (False, False)
