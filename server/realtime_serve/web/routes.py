@@ -9,6 +9,7 @@ from realtime_serve.jobs.jobs import Jobs
 from realtime_serve.web.connections import Connections
 from realtime_serve.web.jobs import JobRoutes
 from realtime_serve.web.openai.handlers import OpenAI
+from realtime_serve.web.page import Page
 from realtime_serve.web.reports import Reports
 
 
@@ -17,6 +18,7 @@ def routes(serving: Serving, connections: Connections, jobs: Jobs) -> list[web.R
     openai = OpenAI(serving)
     reports = Reports(serving, connections)
     job = JobRoutes(serving, jobs)
+    page = Page()
     return [
         web.post("/v1/chat/completions", openai.chat),
         web.post("/v1/completions", openai.completion),
@@ -26,6 +28,8 @@ def routes(serving: Serving, connections: Connections, jobs: Jobs) -> list[web.R
         web.get("/v1/jobs/{id}", job.card),
         web.post("/v1/jobs/{id}/cancel", job.cancel),
         web.get("/v1/stream", job.stream),
+        web.get("/", page.index),
+        web.get("/assets/{name}", page.asset),
         web.get("/health", reports.health),
         web.get("/ready", reports.ready),
         web.get("/status", reports.status),
