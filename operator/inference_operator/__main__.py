@@ -18,6 +18,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 
 from inference_operator import handlers, options
 from inference_operator.cluster.apply import Executor
+from inference_operator.cluster.asking import Questioner
 from inference_operator.cluster.client import Client
 from inference_operator.cluster.events import Recorder
 from inference_operator.cluster.lease import Lease
@@ -25,6 +26,7 @@ from inference_operator.cluster.observe import Observer
 from inference_operator.cluster.pods import PodReader
 from inference_operator.cluster.rooms import RoomReader
 from inference_operator.cluster.secrets import KeyReader
+from inference_operator.cluster.verify import Verifier
 from inference_operator.controller.metrics import Key, Metrics
 from inference_operator.controller.queue import WorkQueue
 from inference_operator.controller.reconcile import Reconciler
@@ -63,7 +65,9 @@ class Operator:
             stack.push_async_callback(pods.close)
             if not await self._lead(lease, stack):
                 return
-            await self._work(client, pods, lease)
+            verifier = Verifier(client=client, questioner=Questioner())
+            stack.push_async_callback(verifier.close)
+            await self._work(client, self._reconciler(client, pods, verifier), lease)
 
     async def _connect(self, stack: AsyncExitStack) -> tuple[Lease | None, Client]:
         """One connection pool; writes are guarded by the lease, but for the lease's own."""
@@ -91,7 +95,7 @@ class Operator:
         self.metrics.leader.set(1)
         return True
 
-    async def _work(self, client: Client, pods: PodReader, lease: Lease | None) -> None:
+    async def _work(self, client: Client, reconciler: Reconciler, lease: Lease | None) -> None:
         self.resync = Resync(
             client=client,
             queue=self.queue,
@@ -99,9 +103,7 @@ class Operator:
             namespaces=self.options.namespaces,
             every=self.options.resync_seconds,
         )
-        worker = Worker(
-            queue=self.queue, reconcile=self._reconciler(client, pods).reconcile, metrics=self.metrics
-        )
+        worker = Worker(queue=self.queue, reconcile=reconciler.reconcile, metrics=self.metrics)
         workers = [asyncio.create_task(worker.run()) for _ in range(self.options.workers)]
         others = [asyncio.create_task(self.resync.run()), asyncio.create_task(self.stopping.wait())]
         if lease is not None:
@@ -119,7 +121,7 @@ class Operator:
             await asyncio.wait([events], timeout=FINISH)
             await _end(events)
 
-    def _reconciler(self, client: Client, pods: PodReader) -> Reconciler:
+    def _reconciler(self, client: Client, pods: PodReader, verifier: Verifier) -> Reconciler:
         return Reconciler(
             observer=Observer(
                 rooms=self._rooms(client),
@@ -130,7 +132,7 @@ class Operator:
                 network_policies=self.options.network_policies,
                 operator_namespace=self.options.lease_namespace,
             ),
-            executor=Executor(client=client),
+            executor=Executor(client=client, verifier=verifier),
             reporter=Reporter(client=client),
             recorder=Recorder(client=client),
             metrics=self.metrics,

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from inference_operator.verification import Asked
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Apply:
@@ -73,7 +75,32 @@ class Delete:
     uid: str
 
 
-Action = Apply | PatchFleet | Flip | AnnotatePod | Delete
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Target:
+    """A pod to be asked."""
+
+    name: str
+    ip: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verify:
+    """Ask pods the golden prompts and write the result on the fleet's Deployment.
+
+    It takes its time, so it is only begun here; while one for the same subject runs, another does nothing.
+    The result names the subject, so one that comes late speaks of nobody and harms nothing.
+    """
+
+    fleet: str
+    uid: str
+    subject: str
+    served_name: str
+    version: str
+    pods: tuple[Target, ...]
+    asked: Asked
+
+
+Action = Apply | PatchFleet | Flip | AnnotatePod | Delete | Verify
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

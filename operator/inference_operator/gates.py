@@ -6,15 +6,16 @@ never barred by a broken one.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from inference_operator import names
 from inference_operator.diagnosis import diagnose
+from inference_operator.keeping import is_kept, kept_until
 from inference_operator.reasons import Reason
 from inference_operator.strategy import Strategy, choose
+from inference_operator.verdicts import Gate, Verdict, count, pod_names
+from inference_operator.verifying import approved, under_way, verified
 
 if TYPE_CHECKING:
     from inference_operator.observed import Fleet, Pod
@@ -24,17 +25,6 @@ LINGER = timedelta(seconds=6)
 """A drained fleet stays at least this long after the order: pods serve latecomers for 5 s, while endpoints lag."""
 SECOND_LOOK = timedelta(seconds=2)
 """Between the two observations that must both find no stream. Marks have whole seconds, so at least 1 s passes."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Verdict:
-    passed: bool
-    reason: Reason
-    message: str
-
-
-Gate = Callable[["Scene", Any], Verdict]
-"""The second argument is the fleet asked about; None only while no fleet stands for the wanted revision."""
 
 
 def revision_kept(scene: Scene, fleet: Fleet | None) -> Verdict:
@@ -95,7 +85,7 @@ def model_loaded(_scene: Scene, fleet: Fleet) -> Verdict:
         return Verdict(
             passed=True, reason=Reason.GATES_PASSED, message=f"Every pod has version {fleet.version} loaded"
         )
-    message = f"Pods that do not yet say that version {fleet.version} is ready: {_names(unsure) or 'all'}"
+    message = f"Pods that do not yet say that version {fleet.version} is ready: {pod_names(unsure) or 'all'}"
     return Verdict(passed=False, reason=Reason.WAITING_FOR_MODEL, message=message)
 
 
@@ -123,27 +113,86 @@ def service_stands(scene: Scene, _fleet: Fleet) -> Verdict:
     )
 
 
-PROMOTION: tuple[Gate, ...] = (pods_ready, model_loaded, preview_routes, service_stands)
+def accepting(_scene: Scene, fleet: Fleet) -> Verdict:
+    """No pod still thinks that it is to drain: it would turn away what the flip sends to it."""
+    closed = [
+        pod
+        for pod in fleet.live_pods
+        if names.DRAIN in pod.annotations or (pod.report and pod.report.draining)
+    ]
+    if not closed:
+        return Verdict(passed=True, reason=Reason.GATES_PASSED, message="Every pod takes new work")
+    message = f"Pods that have not yet heard that they are to take new work again: {pod_names(closed)}"
+    return Verdict(passed=False, reason=Reason.WAITING_TO_ACCEPT, message=message)
+
+
+READY: tuple[Gate, ...] = (pods_ready, model_loaded, preview_routes, service_stands)
+PROMOTION: tuple[Gate, ...] = (*READY, verified, approved)
 """What must hold before traffic moves, in the order in which they come to hold."""
+RETURN: tuple[Gate, ...] = (*READY, accepting)
+"""The same for a fleet that had the traffic before: it has shown what it can do."""
+
+
+def gates_of(fleet: Fleet) -> tuple[Gate, ...]:
+    return RETURN if names.RECALLED in fleet.annotations else PROMOTION
+
+
+def first_unmet(scene: Scene, fleet: Fleet) -> Gate | None:
+    """The gate that the fleet waits for; None when all hold."""
+    return next((gate for gate in gates_of(fleet) if not gate(scene, fleet).passed), None)
 
 
 def promotable(scene: Scene, fleet: Fleet) -> Verdict:
     """All gates of a promotion hold; else the first that does not."""
-    for gate in PROMOTION:
-        if not (verdict := gate(scene, fleet)).passed:
-            return verdict
+    if unmet := first_unmet(scene, fleet):
+        return unmet(scene, fleet)
+    message = f"Version {fleet.version} is ready on {count(fleet.replicas, 'pod')}"
+    proof = verified(scene, fleet)
+    if proof.reason is Reason.VERIFIED and gates_of(fleet) is PROMOTION:
+        message += f": {proof.message}"
+    return Verdict(passed=True, reason=Reason.GATES_PASSED, message=message)
+
+
+def unverified(scene: Scene, fleet: Fleet) -> Verdict:
+    """All is ready for the golden prompts, and these very pods have not been asked."""
+    ready = first_unmet(scene, fleet) is verified and not scene.asked.problem
+    verdict = verified(scene, fleet)
     return Verdict(
-        passed=True,
-        reason=Reason.GATES_PASSED,
-        message=f"Version {fleet.version} is ready on {_count(fleet.replicas, 'pod')}",
+        passed=ready and not under_way(scene, fleet),
+        reason=Reason.VERIFICATION_STARTED,
+        message=verdict.message,
     )
 
 
+def needs_approval(scene: Scene, fleet: Fleet) -> Verdict:
+    """Nothing but a person's word is missing, and nobody wrote down since when."""
+    passed = first_unmet(scene, fleet) is approved and fleet.awaiting_since is None
+    message = f"Version {fleet.version} is ready on {count(fleet.replicas, 'pod')}, and spec.rollout.autoPromotion is false"
+    return Verdict(passed=passed, reason=Reason.APPROVAL_NEEDED, message=message)
+
+
+def at_zero(_scene: Scene, fleet: Fleet) -> Verdict:
+    """It is to have the traffic again and has no pods any more."""
+    message = f"Fleet {fleet.name} (version {fleet.version}) had the traffic before and has no pods any more"
+    return Verdict(passed=fleet.replicas == 0, reason=Reason.FLEET_REVIVED, message=message)
+
+
+def told_to_drain(_scene: Scene, fleet: Fleet) -> Verdict:
+    """It was on its way out, and is wanted again while it is still warm."""
+    passed = names.PROMOTED_AT in fleet.annotations and names.RECALLED not in fleet.annotations
+    message = f"Fleet {fleet.name} (version {fleet.version}) is still warm and is to serve again"
+    return Verdict(passed=passed, reason=Reason.DRAIN_CANCELLED, message=message)
+
+
 def missized(scene: Scene, fleet: Fleet) -> Verdict:
-    """The preview has not the size asked for, or nobody wrote down when it began."""
+    """The preview has not the size asked for, or nobody wrote down when it began.
+
+    One that was called back has streams perhaps: it may grow, and shrinks only when it is the active one.
+    """
     size = scene.preview_size
     message = f"Fleet {fleet.name} has {fleet.replicas} replicas and should have {size}"
-    wrong = fleet.replicas != size or fleet.prepare_started is None
+    right = fleet.replicas >= size if names.RECALLED in fleet.annotations else fleet.replicas == size
+    wrong = not right or fleet.prepare_started is None
     return Verdict(passed=wrong, reason=Reason.FLEET_RESIZED, message=message)
 
 
@@ -191,7 +240,7 @@ def endpoints_verified(scene: Scene, _fleet: Fleet) -> Verdict:
 def pods_untold(_scene: Scene, fleet: Fleet) -> Verdict:
     """A pod of a draining fleet, born after the order perhaps, has no order of its own."""
     untold = untold_pods(fleet)
-    message = f"Pods without a drain order: {_names(untold)}"
+    message = f"Pods without a drain order: {pod_names(untold)}"
     return Verdict(passed=bool(untold), reason=Reason.DRAIN_ORDERED, message=message)
 
 
@@ -214,16 +263,15 @@ def drained(scene: Scene, fleet: Fleet) -> Verdict:
     now, since, told = scene.observed.now, fleet.drained_at, fleet.drain_started
     twice = since is not None and now >= since + SECOND_LOOK
     lingered = told is not None and now >= told + LINGER
-    return _verdict_on_streams(fleet, passed=_idle(fleet) and twice and lingered)
+    done = _idle(fleet) and twice and lingered
+    return _verdict_on_streams(fleet, passed=done and not is_kept(scene, fleet))
 
 
 def drain_overdue(scene: Scene, fleet: Fleet) -> Verdict:
     """The drain timeout has passed."""
     deadline = drain_deadline(scene, fleet)
     left = (
-        f"{_count(streams(fleet), 'stream')} left"
-        if _all_known(fleet)
-        else "some of its pods cannot be asked"
+        f"{count(streams(fleet), 'stream')} left" if _all_known(fleet) else "some of its pods cannot be asked"
     )
     return Verdict(
         passed=deadline is not None and scene.observed.now >= deadline,
@@ -233,7 +281,9 @@ def drain_overdue(scene: Scene, fleet: Fleet) -> Verdict:
 
 
 def drain_deadline(scene: Scene, fleet: Fleet) -> datetime | None:
-    return deadline_of(scene, fleet.drain_started)
+    """A fleet that is kept warm anyway has until then."""
+    deadline = deadline_of(scene, fleet.drain_started)
+    return max(deadline, kept_until(scene, fleet) or deadline) if deadline else None
 
 
 def deadline_of(scene: Scene, told: datetime | None) -> datetime | None:
@@ -268,10 +318,10 @@ def _all_known(fleet: Fleet) -> bool:
 
 
 def _verdict_on_streams(fleet: Fleet, *, passed: bool) -> Verdict:
-    count, silent = streams(fleet), [pod for pod in fleet.live_pods if pod.report is None]
-    message = f"Fleet {fleet.name} (version {fleet.version}) has {_count(count, 'active stream')}"
+    silent = [pod for pod in fleet.live_pods if pod.report is None]
+    message = f"Fleet {fleet.name} (version {fleet.version}) has {count(streams(fleet), 'active stream')}"
     if silent:
-        message += f"; unknown, because they do not answer: {_names(silent)}"
+        message += f"; unknown, because they do not answer: {pod_names(silent)}"
     return Verdict(passed=passed, reason=Reason.WAITING_FOR_STREAMS, message=message)
 
 
@@ -289,11 +339,3 @@ def _loading(fleet: Fleet) -> str:
             said.append(f"{pod.name} is {report.state}" + (f" ({report.message})" if report.message else ""))
     ready = f"{len(fleet.ready_pods)} of {fleet.replicas} pods of fleet {fleet.name} are ready"
     return f"{ready}: {', '.join(said)}" if said else ""
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" + ("" if number == 1 else "s")
-
-
-def _names(pods: list[Pod] | tuple[Pod, ...]) -> str:
-    return ", ".join(pod.name for pod in pods)

@@ -73,8 +73,23 @@ OUTGOING = f"{GROUP}/outgoing"
 """JSON of the version that only finishes its streams: `weights.Outgoing`."""
 IN_PLACE_SINCE = f"{GROUP}/in-place-since"
 """When a version was first loaded beside another: from then on the settings list what is to be loaded."""
-# on InferenceModels
-VERBS = (f"{GROUP}/promote", f"{GROUP}/abort", f"{GROUP}/retry")
+VERIFYING = f"{GROUP}/verifying"
+"""Whose golden prompts are being asked: `verification.subject`."""
+VERIFICATION = f"{GROUP}/verification"
+"""JSON of what was answered: `verification.Result`."""
+AWAITING_SINCE = f"{GROUP}/awaiting-approval-since"
+"""When nothing but a person's approval was missing."""
+RECALLED = f"{GROUP}/recalled"
+"""When it was called back: it had the traffic before and is to have it again."""
+RETRIED = f"{GROUP}/retried"
+"""Of a fleet that failed: the `retry` that stood on the model then, which is thereby used up."""
+# on InferenceModels, each naming the revision that it means
+PROMOTE = f"{GROUP}/promote"
+ABORT = f"{GROUP}/abort"
+RETRY = f"{GROUP}/retry"
+ROLLBACK = f"{GROUP}/rollback"
+PAUSE = f"{GROUP}/pause"
+VERBS = (PROMOTE, ABORT, RETRY, ROLLBACK, PAUSE)
 
 MODEL_NAME_LENGTH = 40
 """Hashes and counts are appended, and a Service's name may have 63 characters."""

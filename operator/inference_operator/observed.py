@@ -42,6 +42,23 @@ class StreamsReport(msgspec.Struct, frozen=True):
     active: int = 0
 
 
+class ErrorsReport(msgspec.Struct, frozen=True):
+    """Of one version since its process began."""
+
+    requests_total: int = 0
+    errors_total: int = 0
+    empty_total: int = 0
+    """Requests that ended well and gave not one token."""
+
+
+class LatencyReport(msgspec.Struct, frozen=True):
+    """Of one version over the last minute."""
+
+    ttft_p95_ms: float | None = None
+    """None: no request had a first token in that time."""
+    ttft_count: int = 0
+
+
 class PodReport(msgspec.Struct, frozen=True):
     """The body of a pod's GET /status; `msgspec.json.decode(body, type=PodReport)`. Unknown keys are a newer server's."""
 
@@ -52,6 +69,9 @@ class PodReport(msgspec.Struct, frozen=True):
     settings_error: str = ""
     connections: int = 0
     server_version: str = ""
+    errors: dict[str, ErrorsReport] = {}
+    """By version; a server that does not count says nothing."""
+    latency: dict[str, LatencyReport] = {}
 
     def version(self, version: str) -> VersionReport | None:
         """What the pod says of `version`, under whatever served name it stands."""
@@ -127,6 +147,14 @@ class Fleet:
     @property
     def drained_at(self) -> datetime | None:
         return self._time(names.DRAINED_AT)
+
+    @property
+    def recalled_at(self) -> datetime | None:
+        return self._time(names.RECALLED)
+
+    @property
+    def awaiting_since(self) -> datetime | None:
+        return self._time(names.AWAITING_SINCE)
 
     @property
     def failed(self) -> str:
@@ -225,6 +253,8 @@ class Observed:
     """Where the operator's own pods are; empty: not known."""
     client_keys: Mapping[str, ClientKeys] = field(default_factory=dict)
     """By the client's name."""
+    prompts: Mapping[str, str] | None = None
+    """The data of the ConfigMap that `spec.rollout.verification.promptsFrom` names; None where there is none."""
     secrets_refused: str = ""
     """Why Secrets could not be read at all, as a sentence without its full stop; empty where they could."""
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from inference_operator import names, rollout
-from inference_operator.actions import Event, Plan
+from inference_operator.actions import Plan
 from inference_operator.errors import InvalidSpec
-from inference_operator.reasons import Condition, Phase, Reason
+from inference_operator.news import news
+from inference_operator.reasons import Phase, Reason
 from inference_operator.roles import cast_roles, set_scene
 from inference_operator.scaling import scale
 from inference_operator.spec import parse, revision, unsupported
@@ -22,8 +23,6 @@ from inference_operator.timing import recheck_after
 from inference_operator.upkeep import upkeep
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
     from inference_operator.observed import Observed
     from inference_operator.roles import Roles, Scene
     from inference_operator.spec import Spec
@@ -44,11 +43,11 @@ def plan(observed: Observed) -> Plan:
     scene = set_scene(observed, spec)
     if strangers := _strangers(observed, scene.roles):
         return _refuse(observed, scene, _conflict(strangers))
-    if paths := unsupported(spec, observed.model.annotations):
+    if paths := unsupported(spec):
         return _hold(scene, _unsupported(paths))
     if scene.spec.clients and observed.secrets_refused:
         return _hold(scene, _forbidden(observed.secrets_refused))
-    return _proceed(scene)
+    return _suspend(scene) if spec.suspend else _proceed(scene)
 
 
 def read_spec(observed: Observed) -> Spec:
@@ -79,21 +78,28 @@ def _proceed(scene: Scene) -> Plan:
     return Plan(
         status=status,
         actions=(*upkeep(scene), *steps),
-        events=(*told, *scale(scene).events, *_warnings(scene.observed.model.status, status)),
+        events=(*told, *scale(scene).events, *news(scene.observed.model.status, status)),
         recheck_after=recheck_after(scene, phase, stepped=taken is not None),
         step=taken.row.step if taken else "",
     )
 
 
+def _suspend(scene: Scene) -> Plan:
+    return _begin_nothing(scene, scene_status(scene, rollout.phase_of(scene)))
+
+
 def _hold(scene: Scene, refusal: Refusal) -> Plan:
-    """Begin nothing; what drains goes on draining."""
+    return _begin_nothing(scene, refused_status(scene.observed, scene.roles, refusal))
+
+
+def _begin_nothing(scene: Scene, status: dict[str, Any]) -> Plan:
+    """What drains goes on draining, and traffic that was lost is given back."""
     taken = rollout.next_step(scene, rollout.HELD)
-    status = refused_status(scene.observed, scene.roles, refusal)
     told = (event_of(scene, taken),) if taken else ()
     return Plan(
         status=status,
         actions=actions_of(scene, taken) if taken else (),
-        events=(*told, *_warnings(scene.observed.model.status, status)),
+        events=(*told, *news(scene.observed.model.status, status)),
         recheck_after=1.0 if scene.roles.leaving else None,
         step=taken.row.step if taken else "",
     )
@@ -105,7 +111,7 @@ def _refuse(observed: Observed, scene: Scene | None, refusal: Refusal) -> Plan:
     status = refused_status(observed, roles, refusal)
     return Plan(
         status=status,
-        events=tuple(_warnings(observed.model.status, status)),
+        events=news(observed.model.status, status),
         recheck_after=CONFLICT_RECHECK if refusal.phase is Phase.CONFLICT else None,
     )
 
@@ -148,33 +154,3 @@ def _unsupported(paths: tuple[str, ...]) -> Refusal:
 def _forbidden(why: str) -> Refusal:
     message = f"spec.clients cannot be acted on: {why}. This spec is not applied; what serves goes on serving as it is."
     return Refusal(Phase.INVALID, Reason.SECRETS_FORBIDDEN, message)
-
-
-_ALARMING = {
-    Reason.INVALID_SPEC,
-    Reason.UNSUPPORTED_FIELD,
-    Reason.SECRETS_FORBIDDEN,
-    Reason.CLIENT_KEY_MISSING,
-    Reason.CONFLICT,
-    Reason.IMAGE_PULL_FAILED,
-    Reason.CRASH_LOOPING,
-    Reason.CONTAINER_CONFIG_ERROR,
-    Reason.OUT_OF_MEMORY,
-    Reason.UNSCHEDULABLE,
-    Reason.QUOTA_EXCEEDED,
-    Reason.LOAD_FAILED,
-    Reason.SETTINGS_REJECTED,
-    Reason.NO_READY_ENDPOINTS,
-}
-
-
-def _warnings(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Event]:
-    """A Warning when a condition comes to have a reason that a person should hear of; once, not each round."""
-    old = {each.get("type"): each.get("reason") for each in before.get("conditions") or ()}
-    heard = set()
-    for condition in after["conditions"]:
-        reason = condition["reason"]
-        watched = condition["type"] in {Condition.PROGRESSING, Condition.DEGRADED, Condition.AVAILABLE}
-        if watched and reason in _ALARMING and reason != old.get(condition["type"]) and reason not in heard:
-            heard.add(reason)
-            yield Event(type="Warning", reason=reason, message=condition["message"])

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from inference_operator import names
 from inference_operator.spec import ask, revision
+from inference_operator.verification import Asked, asked
 
 if TYPE_CHECKING:
     from inference_operator.observed import Fleet, Observed
@@ -25,7 +26,7 @@ class Roles:
     routed: bool
     """The active Service really selects the active fleet."""
     preview: Fleet | None
-    """Is being prepared for the wanted revision."""
+    """Is being prepared for the wanted revision, or called back because it had the traffic before."""
     leaving: tuple[Fleet, ...]
     """Were active: told to drain, or soon to be. Oldest first."""
     superseded: tuple[Fleet, ...]
@@ -47,8 +48,30 @@ class Scene:
 
     @property
     def arrived(self) -> bool:
-        """The wanted revision is the active one."""
-        return self.roles.active is not None and self.roles.active.revision == self.revision
+        """The wanted revision is the active one, and to stay."""
+        active = self.roles.active
+        return active is not None and active.revision == self.revision and not self.condemned
+
+    @property
+    def condemned(self) -> bool:
+        """The active fleet failed under traffic on this very ask: its predecessor is to have the traffic again."""
+        active = self.roles.active
+        return active is not None and active.revision == self.revision and failed_on(active, self.ask)
+
+    @property
+    def previous(self) -> Fleet | None:
+        """Who had the traffic before the active fleet and could have it again: a warm one first."""
+        return _previous(self.roles)
+
+    @property
+    def asked(self) -> Asked:
+        """What a new fleet must answer."""
+        texts = self.observed.prompts
+        return asked(self.spec.rollout.verification, None if texts is None else dict(texts))
+
+    def verb(self, name: str) -> str:
+        """The revision that an annotation of the model names, or empty."""
+        return self.observed.model.annotations.get(name, "").strip()
 
     @property
     def size(self) -> int:
@@ -109,20 +132,26 @@ class Scene:
 
 
 def set_scene(observed: Observed, spec: Spec) -> Scene:
-    wanted = revision(spec)
-    return Scene(
-        observed=observed, spec=spec, revision=wanted, ask=ask(spec), roles=cast_roles(observed, wanted)
-    )
+    wanted, asked_for = revision(spec), ask(spec)
+    roles = cast_roles(observed, wanted, asked_for)
+    return Scene(observed=observed, spec=spec, revision=wanted, ask=asked_for, roles=roles)
 
 
-def cast_roles(observed: Observed, wanted: str | None) -> Roles:
-    """Give every fleet exactly one role. `wanted` None (the spec makes no sense): nothing is prepared."""
+def cast_roles(observed: Observed, wanted: str | None, asked_for: str = "") -> Roles:
+    """Give every fleet exactly one role. `wanted` None (the spec makes no sense): nothing is prepared.
+
+    `asked_for` is the fingerprint of the whole spec: a fleet that failed on it makes way for its predecessor.
+    """
     routed = _routed_fleet(observed)
     active = routed or _last_promoted(observed.fleets)
     others = sorted((fleet for fleet in observed.fleets if fleet is not active), key=_began)
     running = [fleet for fleet in others if fleet.replicas > 0]
-    arrived = active is not None and active.revision == wanted
-    preview = None if arrived else _preview(running, wanted)
+    if active is None or active.revision != wanted:
+        preview = _preview(running, wanted)
+    elif failed_on(active, asked_for):
+        preview = _called_back(running)
+    else:
+        preview = None
     return Roles(
         active=active,
         routed=routed is not None,
@@ -156,10 +185,38 @@ def _promoted(fleet: Fleet) -> tuple[float, str, str]:
     return since, fleet.annotations.get(names.PROMOTING, ""), fleet.name
 
 
+def failed_on(fleet: Fleet, asked_for: str) -> bool:
+    """It failed, and nothing else was asked for since."""
+    return bool(fleet.failed) and fleet.annotations.get(names.FAILED_ASK) == asked_for
+
+
 def _preview(running: list[Fleet], wanted: str | None) -> Fleet | None:
-    """The newest fleet of the wanted revision that is on its way up."""
-    fit = [fleet for fleet in running if fleet.revision == wanted and not _left(fleet) and not fleet.failed]
-    return fit[-1] if fit else None
+    """The newest fleet of the wanted revision that is on its way up; else one that had the traffic and is still warm."""
+    fit = [fleet for fleet in running if fleet.revision == wanted and not fleet.failed]
+    rising = [fleet for fleet in fit if not _left(fleet)]
+    return rising[-1] if rising else max(fit, key=_promoted, default=None)
+
+
+def _called_back(running: list[Fleet]) -> Fleet | None:
+    """The predecessor of an active fleet that failed: one that was called back already, else the last one promoted."""
+    fit = [fleet for fleet in running if not fleet.failed]
+    back = [fleet for fleet in fit if names.RECALLED in fleet.annotations]
+    warm = [fleet for fleet in fit if fleet.promoted_at is not None]
+    return max(back or warm, key=_promoted, default=None)
+
+
+def _previous(roles: Roles) -> Fleet | None:
+    """A fleet at zero comes second: it would have to load first."""
+    if roles.active and names.IN_PLACE_SINCE in roles.active.annotations:
+        return None  # its predecessor was a version in its own pods
+    warm = [fleet for fleet in (roles.preview, *roles.leaving) if fleet and _may_return(fleet, roles)]
+    cold = [fleet for fleet in roles.resting if _may_return(fleet, roles)]
+    return max(warm or cold, key=_promoted, default=None)
+
+
+def _may_return(fleet: Fleet, roles: Roles) -> bool:
+    known = fleet.promoted_at is not None or names.RECALLED in fleet.annotations
+    return known and not fleet.failed and fleet is not roles.active
 
 
 def _left(fleet: Fleet) -> bool:

@@ -3,8 +3,11 @@
 Each lane is looked at in turn, and in it the rows of the present phase from the top; the first row whose gate
 passes is the step. At most one step is taken per observation. No row passes: wait.
 
-A fleet's way: it is prepared (Pending, Preparing), promoted (Promoting: its predecessor waits for the order to
-drain), and its predecessor drains (Draining) to zero (Ready). A new ask may come at any time and starts another.
+A fleet's way: it is prepared (Pending, Preparing), asked golden prompts (Verifying), approved (AwaitingApproval),
+promoted (Promoting: its predecessor waits for the order to drain) and watched (Analyzing), while its predecessor
+drains (Draining) to zero (Ready). One that does badly under traffic is Failed: its predecessor is called back and
+has the traffic again as soon as its pods accept work (RollingBack), as it has when it is asked for while it is
+still warm. A new ask may come at any time and starts another.
 """
 
 from __future__ import annotations
@@ -14,16 +17,16 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from inference_operator import gates, names
+from inference_operator import gates, judging, keeping, names, verbs, verifying
 from inference_operator.in_place import gates as within
 from inference_operator.reasons import Phase, Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from inference_operator.gates import Verdict
     from inference_operator.observed import Fleet
     from inference_operator.roles import Scene
+    from inference_operator.verdicts import Gate, Verdict
 
 
 class Step(StrEnum):
@@ -32,6 +35,7 @@ class Step(StrEnum):
     RESTORE = "restore"
     SWITCH_BACK = "switch-back"
     UNLOAD = "unload"
+    VERIFY_INCOMING = "verify-incoming"
     SWITCH = "switch"
     MAKE_WAY = "make-way"
     LOAD_ALONE = "load-alone"
@@ -41,6 +45,14 @@ class Step(StrEnum):
     DROP_OVERDUE = "drop-overdue"
     MARK_IDLE = "mark-idle"
     UNMARK_IDLE = "unmark-idle"
+    CONDEMN = "condemn"
+    ROLL_BACK = "roll-back"
+    RETRY = "retry"
+    RECALL = "recall"
+    ABORT = "abort"
+    VERIFY = "verify"
+    REJECT = "reject"
+    AWAIT_APPROVAL = "await-approval"
     STOP_SUPERSEDED = "stop-superseded"
     REVIVE = "revive"
     CREATE = "create"
@@ -61,7 +73,7 @@ class Step(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Row:
     phase: Phase
-    when: gates.Gate
+    when: Gate
     step: Step
     next: Phase
     reason: Reason
@@ -89,6 +101,16 @@ def _active(scene: Scene) -> Iterator[tuple[Phase, Fleet | None]]:
         yield Phase.READY, scene.roles.active
 
 
+def _judged(scene: Scene) -> Iterator[tuple[Phase, Fleet | None]]:
+    if scene.roles.active:
+        yield (Phase.ANALYZING if judging.on_trial(scene) else Phase.READY), scene.roles.active
+
+
+def _failed(scene: Scene) -> Iterator[tuple[Phase, Fleet | None]]:
+    if scene.failure:
+        yield Phase.FAILED, scene.failure
+
+
 def _superseded(scene: Scene) -> Iterator[tuple[Phase, Fleet | None]]:
     return ((Phase.PREPARING, fleet) for fleet in scene.roles.superseded)
 
@@ -96,7 +118,8 @@ def _superseded(scene: Scene) -> Iterator[tuple[Phase, Fleet | None]]:
 def _in_place(scene: Scene) -> Iterator[tuple[Phase, Fleet | None]]:
     fleet = scene.roles.active
     if fleet and fleet.incoming:
-        yield Phase.PREPARING, fleet
+        if verbs.aborted(scene) or not verbs.paused(scene):
+            yield Phase.PREPARING, fleet
     elif fleet and fleet.outgoing:
         yield Phase.PROMOTING, fleet
         if fleet.outgoing.drain_started:
@@ -105,9 +128,19 @@ def _in_place(scene: Scene) -> Iterator[tuple[Phase, Fleet | None]]:
 
 def _wanted(scene: Scene) -> Iterator[tuple[Phase, Fleet | None]]:
     if scene.roles.preview:
-        yield Phase.PREPARING, scene.roles.preview
-    elif not scene.arrived and scene.failure is None and not _loads(scene):
+        if scene.condemned or verbs.aborted(scene) or not verbs.paused(scene):
+            yield preview_phase(scene, scene.roles.preview), scene.roles.preview
+    elif scene.condemned:
+        if scene.previous:
+            yield Phase.ROLLING_BACK, scene.previous
+    elif _may_begin(scene):
         yield Phase.PENDING, scene.kept
+
+
+def _may_begin(scene: Scene) -> bool:
+    """Nothing has been begun for the wanted revision, and nobody is against it."""
+    held = scene.arrived or scene.failure or verbs.barred(scene) or verbs.paused(scene)
+    return not held and not _loads(scene)
 
 
 def _loads(scene: Scene) -> bool:
@@ -125,10 +158,39 @@ def _resting(scene: Scene) -> Iterator[tuple[Phase, Fleet | None]]:
     return ((Phase.READY, fleet) for fleet in scene.roles.resting)
 
 
+def preview_phase(scene: Scene, fleet: Fleet) -> Phase:
+    """How far the fleet is that is being prepared. One that had the traffic before is asked nothing."""
+    if names.RECALLED in fleet.annotations or fleet.promoted_at:
+        return Phase.ROLLING_BACK
+    if fleet.awaiting_since:
+        return Phase.AWAITING_APPROVAL
+    return Phase.VERIFYING if verifying.under_way(scene, fleet) else Phase.PREPARING
+
+
+def _each(
+    phases: tuple[Phase, ...], when: Gate, step: Step, leads_to: Phase, reason: Reason
+) -> tuple[Row, ...]:
+    """The same row in several phases."""
+    return tuple(Row(phase, when, step, leads_to, reason) for phase in phases)
+
+
 P, S, R = Phase, Step, Reason
+ASKED = (P.VERIFYING, P.AWAITING_APPROVAL)
+RISING = (P.PREPARING, P.ROLLING_BACK, *ASKED)
 TRAFFIC = Lane(
     _active,
     (Row(P.READY, gates.traffic_lost, S.RESTORE, P.READY, R.TRAFFIC_RESTORED),),
+)
+JUDGED = Lane(
+    _judged,
+    (
+        Row(P.ANALYZING, judging.breached, S.CONDEMN, P.ROLLING_BACK, R.ANALYSIS_BREACHED),
+        *_each((P.ANALYZING, P.READY), verbs.rollback_asked, S.ROLL_BACK, P.ROLLING_BACK, R.ROLLED_BACK),
+    ),
+)
+FAILED = Lane(
+    _failed,
+    (Row(P.FAILED, verbs.retry_asked, S.RETRY, P.PENDING, R.RETRIED),),
 )
 SUPERSEDED = Lane(
     _superseded,
@@ -138,6 +200,9 @@ IN_PLACE = Lane(
     _in_place,
     (
         Row(P.PREPARING, within.incoming_unwanted, S.UNLOAD, P.PENDING, R.SUPERSEDED),
+        Row(P.PREPARING, within.incoming_aborted, S.GIVE_UP, P.FAILED, R.ABORTED),
+        Row(P.PREPARING, within.incoming_unverified, S.VERIFY_INCOMING, P.PREPARING, R.VERIFICATION_STARTED),
+        Row(P.PREPARING, within.incoming_wrong, S.GIVE_UP, P.FAILED, R.VERIFICATION_FAILED),
         Row(P.PREPARING, within.incoming_ready, S.SWITCH, P.PROMOTING, R.PROMOTED),
         Row(P.PREPARING, within.incoming_lacks_memory, S.MAKE_WAY, P.PREPARING, R.DRAIN_ORDERED),
         Row(P.PREPARING, within.predecessor_gone, S.LOAD_ALONE, P.PREPARING, R.STREAMS_FINISHED),
@@ -157,9 +222,24 @@ WANTED = Lane(
         Row(P.PENDING, gates.way_to_be_cleared, S.RECREATE, P.PENDING, R.DRAIN_ORDERED),
         Row(P.PENDING, gates.revision_kept, S.REVIVE, P.PREPARING, R.FLEET_REVIVED),
         Row(P.PENDING, gates.revision_absent, S.CREATE, P.PREPARING, R.FLEET_CREATED),
-        Row(P.PREPARING, gates.missized, S.RESIZE, P.PREPARING, R.FLEET_RESIZED),
-        Row(P.PREPARING, gates.promotable, S.PROMOTE, P.PROMOTING, R.PROMOTED),
-        Row(P.PREPARING, gates.deadline_passed, S.FAIL, P.FAILED, R.ROLLOUT_FAILED),
+        *_each(RISING, verbs.abort_asked, S.ABORT, P.FAILED, R.ABORTED),
+        Row(P.ROLLING_BACK, gates.at_zero, S.REVIVE, P.ROLLING_BACK, R.FLEET_REVIVED),
+        Row(P.ROLLING_BACK, gates.told_to_drain, S.RECALL, P.ROLLING_BACK, R.DRAIN_CANCELLED),
+        *_each((P.PREPARING, P.VERIFYING), gates.missized, S.RESIZE, P.PREPARING, R.FLEET_RESIZED),
+        Row(P.ROLLING_BACK, gates.missized, S.RESIZE, P.ROLLING_BACK, R.FLEET_RESIZED),
+        Row(P.AWAITING_APPROVAL, gates.missized, S.RESIZE, P.AWAITING_APPROVAL, R.FLEET_RESIZED),
+        Row(P.PREPARING, gates.unverified, S.VERIFY, P.VERIFYING, R.VERIFICATION_STARTED),
+        Row(P.AWAITING_APPROVAL, gates.unverified, S.VERIFY, P.AWAITING_APPROVAL, R.VERIFICATION_STARTED),
+        *_each(ASKED, verifying.answered_wrong, S.REJECT, P.FAILED, R.VERIFICATION_FAILED),
+        *_each(
+            (P.PREPARING, P.VERIFYING),
+            gates.needs_approval,
+            S.AWAIT_APPROVAL,
+            P.AWAITING_APPROVAL,
+            R.APPROVAL_NEEDED,
+        ),
+        *_each(RISING, gates.promotable, S.PROMOTE, P.PROMOTING, R.PROMOTED),
+        *_each((P.PREPARING, P.ROLLING_BACK), gates.deadline_passed, S.FAIL, P.FAILED, R.ROLLOUT_FAILED),
     ),
 )
 LEAVING = Lane(
@@ -178,9 +258,9 @@ RESTING = Lane(
     (Row(P.READY, gates.surplus, S.FORGET, P.READY, R.HISTORY_TRIMMED),),
 )
 
-LANES = (TRAFFIC, SUPERSEDED, IN_PLACE, WANTED, LEAVING, RESTING)
+LANES = (TRAFFIC, JUDGED, FAILED, SUPERSEDED, IN_PLACE, WANTED, LEAVING, RESTING)
 HELD = (TRAFFIC, LEAVING)
-"""What goes on while the spec asks for something that is refused."""
+"""What goes on while the spec asks for something that is refused, and while it is suspended."""
 
 
 def next_step(scene: Scene, lanes: tuple[Lane, ...] = LANES) -> Taken | None:
@@ -195,16 +275,32 @@ def next_step(scene: Scene, lanes: tuple[Lane, ...] = LANES) -> Taken | None:
 
 def phase_of(scene: Scene) -> Phase:
     """One word for the whole: the wanted revision's way first, then what is left of others."""
+    if scene.spec.suspend:
+        return Phase.SUSPENDED
+    if scene.condemned:
+        return Phase.ROLLING_BACK if scene.previous else Phase.FAILED
+    if not scene.arrived and not scene.failure and verbs.paused(scene):
+        return Phase.PAUSED
+    if scene.roles.preview:
+        return preview_phase(scene, scene.roles.preview)
+    return _phase_without_preview(scene)
+
+
+def _phase_without_preview(scene: Scene) -> Phase:
     swapping = [phase for phase, _ in _in_place(scene)]
-    if scene.roles.preview or Phase.PREPARING in swapping:
+    if Phase.PREPARING in swapping:
         return Phase.PREPARING
     if not scene.arrived:
-        return Phase.FAILED if scene.failure else Phase.PENDING
-    if swapping:
-        return swapping[-1]
+        return Phase.FAILED if scene.failure or verbs.barred(scene) else Phase.PENDING
+    return swapping[-1] if swapping else _arrived_phase(scene)
+
+
+def _arrived_phase(scene: Scene) -> Phase:
     if any(fleet.drain_started is None for fleet in scene.roles.leaving):
         return Phase.PROMOTING
-    if scene.roles.leaving:
+    if judging.on_trial(scene) and scene.previous:
+        return Phase.ANALYZING
+    if any(not keeping.at_rest(scene, fleet) for fleet in scene.roles.leaving):
         return Phase.DRAINING
     serves = bool(scene.observed.ready_endpoints(names.active_service(scene.observed.model.name)))
     return Phase.READY if serves or scene.spec.replicas == 0 else Phase.PENDING

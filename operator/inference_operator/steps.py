@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from inference_operator import manifests, names
+from inference_operator import manifests, names, verifying
 from inference_operator.actions import (
     Action,
     AnnotatePod,
@@ -25,10 +25,10 @@ from inference_operator.upkeep import apply_if_needed, fleet_settings
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from inference_operator.gates import Verdict
     from inference_operator.observed import Fleet
     from inference_operator.roles import Scene
     from inference_operator.rollout import Taken
+    from inference_operator.verdicts import Verdict
 
 
 def actions_of(scene: Scene, taken: Taken) -> tuple[Action, ...]:
@@ -80,16 +80,67 @@ def _taken(scene: Scene) -> frozenset[str]:
 
 
 def _revive(scene: Scene, fleet: Fleet, _taken: Taken) -> Iterator[Action]:
-    gone = (
-        *(names.PROMOTING, names.PROMOTED_AT, names.DRAIN_STARTED, names.DRAINED_AT),
-        *(names.RECREATE, names.INCOMING, names.OUTGOING),
-    )
-    marks: dict[str, str | None] = {mark: None for mark in gone if mark in fleet.annotations}
-    marks |= {names.PREPARE_STARTED: write_time(scene.observed.now), names.STRATEGY: choose(scene).mark}
+    marks: dict[str, str | None] = {mark: None for mark in _OF_A_FORMER_LIFE if mark in fleet.annotations}
+    marks[names.PREPARE_STARTED] = write_time(scene.observed.now)
+    if scene.condemned:
+        marks[names.RECALLED] = write_time(scene.observed.now)
+    else:
+        marks[names.STRATEGY] = choose(scene).mark
     yield from apply_if_needed(
         scene.observed, fleet_settings(scene, fleet.name, fleet.revision, listing(fleet))
     )
     yield _patch(fleet, marks, replicas=scene.preview_size)
+
+
+_OF_A_FORMER_LIFE = (
+    names.PROMOTING,
+    names.PROMOTED_AT,
+    names.DRAIN_STARTED,
+    names.DRAINED_AT,
+    names.RECALLED,
+    names.AWAITING_SINCE,
+    names.VERIFYING,
+    names.VERIFICATION,
+    names.RECREATE,
+    names.INCOMING,
+    names.OUTGOING,
+)
+
+
+def _recall(scene: Scene, fleet: Fleet, _taken: Taken) -> Iterator[Action]:
+    """Its pods take new work again before any is sent to them."""
+    now = write_time(scene.observed.now)
+    yield _patch(
+        fleet,
+        _gone(fleet, names.DRAIN_STARTED, names.DRAINED_AT)
+        | {names.RECALLED: now, names.PREPARE_STARTED: now},
+    )
+    for pod in fleet.live_pods:
+        if names.DRAIN in pod.annotations:
+            yield AnnotatePod(pod=pod.name, uid=pod.uid, annotations={names.DRAIN: None})
+
+
+def _gone(fleet: Fleet, *marks: str) -> dict[str, str | None]:
+    return {mark: None for mark in marks if mark in fleet.annotations}
+
+
+def _verify(scene: Scene, fleet: Fleet, _taken: Taken) -> Iterator[Action]:
+    question = verifying.verify(scene, fleet)
+    yield _patch(fleet, {names.VERIFYING: question.subject})
+    yield question
+
+
+def _await_approval(scene: Scene, fleet: Fleet, _taken: Taken) -> Iterator[Action]:
+    yield _patch(fleet, {names.AWAITING_SINCE: write_time(scene.observed.now)})
+
+
+def _condemn(scene: Scene, fleet: Fleet, taken: Taken) -> Iterator[Action]:
+    """It keeps the traffic until its predecessor takes it."""
+    yield _patch(fleet, _failure(scene, taken))
+
+
+def _retry(_scene: Scene, fleet: Fleet, _taken: Taken) -> Iterator[Action]:
+    yield _patch(fleet, _gone(fleet, names.FAILED_ASK))
 
 
 def _resize(scene: Scene, fleet: Fleet, _taken: Taken) -> Iterator[Action]:
@@ -122,16 +173,24 @@ def _flip(scene: Scene, fleet: Fleet) -> Iterator[Action]:
 
 def _fail(scene: Scene, fleet: Fleet, taken: Taken) -> Iterator[Action]:
     """One that was about to be promoted may have streams: it leaves as others do, and is not stopped here."""
-    marks = {
+    marks = _failure(scene, taken)
+    yield _patch(fleet, marks, replicas=None if names.PROMOTING in fleet.annotations else 0)
+
+
+def _failure(scene: Scene, taken: Taken) -> dict[str, str | None]:
+    marks: dict[str, str | None] = {
         names.FAILED: f"{taken.verdict.reason}: {taken.verdict.message}"[:1024],
         names.FAILED_AT: write_time(scene.observed.now),
         names.FAILED_ASK: scene.ask,
     }
-    yield _patch(fleet, marks, replicas=None if names.PROMOTING in fleet.annotations else 0)
+    if used := scene.verb(names.RETRY):
+        marks[names.RETRIED] = used
+    return marks
 
 
 def _order_drain(scene: Scene, fleet: Fleet, _taken: Taken) -> Iterator[Action]:
-    yield _patch(fleet, {names.DRAIN_STARTED: write_time(scene.observed.now)})
+    now = write_time(scene.observed.now)
+    yield _patch(fleet, _gone(fleet, names.RECALLED) | {names.DRAIN_STARTED: now})
     yield from _tell_pods(scene, fleet, _taken)
 
 
@@ -184,6 +243,7 @@ _ON_SCENE: dict[Step, Callable[[Scene], Iterator[Action]]] = {
 _IN_PLACE: dict[Step, Callable[[Scene, Fleet, Verdict], Iterator[Action]]] = {
     Step.SWITCH_BACK: in_place.switch_back,
     Step.UNLOAD: in_place.unload,
+    Step.VERIFY_INCOMING: in_place.verify,
     Step.SWITCH: in_place.switch,
     Step.MAKE_WAY: in_place.make_way,
     Step.LOAD_ALONE: in_place.load_alone,
@@ -197,6 +257,14 @@ _IN_PLACE: dict[Step, Callable[[Scene, Fleet, Verdict], Iterator[Action]]] = {
 
 _ON_FLEET: dict[Step, Callable[[Scene, Fleet, Taken], Iterator[Action]]] = {
     Step.RESTORE: _restore,
+    Step.CONDEMN: _condemn,
+    Step.ROLL_BACK: _condemn,
+    Step.RETRY: _retry,
+    Step.RECALL: _recall,
+    Step.ABORT: _fail,
+    Step.VERIFY: _verify,
+    Step.REJECT: _fail,
+    Step.AWAIT_APPROVAL: _await_approval,
     Step.STOP_SUPERSEDED: _stop,
     Step.REVIVE: _revive,
     Step.RESIZE: _resize,
@@ -214,6 +282,7 @@ _ON_FLEET: dict[Step, Callable[[Scene, Fleet, Taken], Iterator[Action]]] = {
 _WARNINGS = {
     *(Step.RESTORE, Step.FAIL, Step.STOP_OVERDUE, Step.RECREATE),
     *(Step.MAKE_WAY, Step.GIVE_UP, Step.DROP_OVERDUE),
+    *(Step.CONDEMN, Step.ROLL_BACK, Step.ABORT, Step.REJECT),
 }
 
 
@@ -221,6 +290,14 @@ def _sentence(scene: Scene, taken: Taken) -> str:
     verdict, fleet = taken.verdict.message, taken.fleet
     doing = {
         Step.RESTORE: "traffic is sent to it again",
+        Step.CONDEMN: f"Traffic goes back to {_previous(scene)}; edit the spec or annotate retry to try again",
+        Step.ROLL_BACK: "it counts as failed now",
+        Step.RETRY: "a fresh fleet is made for it",
+        Step.RECALL: "its order to drain is taken back",
+        Step.ABORT: "it is stopped, and what served before goes on",
+        Step.VERIFY: "no traffic moves before that",
+        Step.REJECT: "It is stopped; what served before goes on. Edit the spec or annotate retry to try again",
+        Step.AWAIT_APPROVAL: f"to move the traffic: {verifying.order_to_approve(scene)}",
         Step.STOP_SUPERSEDED: "it is stopped",
         Step.REVIVE: f"it is started again with replicas: {scene.preview_size}",
         Step.CREATE: f"one is created with replicas: {scene.preview_size}",
@@ -236,6 +313,7 @@ def _sentence(scene: Scene, taken: Taken) -> str:
         Step.FORGET: "it is deleted",
         Step.SWITCH_BACK: "it gets new work again as soon as every pod says that it is ready",
         Step.UNLOAD: "it is unloaded",
+        Step.VERIFY_INCOMING: "it gets no work before that",
         Step.SWITCH: "new work goes to it, and streams end on the version that they began with",
         Step.MAKE_WAY: "its streams have their time to end",
         Step.LOAD_ALONE: f"version {scene.spec.model.version} is loaded in its place",
@@ -248,5 +326,9 @@ def _sentence(scene: Scene, taken: Taken) -> str:
         Step.LOAD: "it is loaded beside the version that serves",
         Step.RECREATE: "the pods are told to finish their streams",
     }[taken.row.step]
-    end = " " if verdict.endswith(".") else ". " if taken.row.step in {Step.FAIL, Step.GIVE_UP} else "; "
+    end = " " if verdict.endswith(".") else ". " if doing[0].isupper() else "; "
     return f"{verdict}{end}{doing}."
+
+
+def _previous(scene: Scene) -> str:
+    return f"version {scene.previous.version}" if scene.previous else "no other version"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from inference_operator import scaling
+from inference_operator import keeping, scaling
 from inference_operator.reasons import Phase
 from inference_operator.strategy import choose
 
@@ -17,6 +17,8 @@ DRAINING = 1.0
 PREPARING = 2.0
 WAITING_FOR_ROOM = 15.0
 """Nodes and the pods of other namespaces are not watched: that would cost every model at rest."""
+WAITING = 10.0
+"""For a person, or until a fleet that is kept warm may go: what happens meanwhile comes as an event."""
 SPREADING = 2.0
 SILENT = 10.0
 """A pod that does not answer is asked less often."""
@@ -32,13 +34,26 @@ def recheck_after(scene: Scene, phase: Phase, *, stepped: bool) -> float | None:
 
 
 def _rollout(scene: Scene, phase: Phase) -> float | None:
-    if scene.roles.leaving or scene.recreating or phase is Phase.DRAINING:
+    draining = any(not keeping.at_rest(scene, fleet) for fleet in scene.roles.leaving)
+    if draining or scene.recreating or phase is Phase.DRAINING:
         return DRAINING
     if phase is Phase.PENDING and not scene.arrived and choose(scene).strategy is None:
         return WAITING_FOR_ROOM
-    if phase in {Phase.PREPARING, Phase.PROMOTING, Phase.PENDING}:
+    if phase in _MOVING:
         return PREPARING
+    if phase in {Phase.AWAITING_APPROVAL, Phase.PAUSED} or scene.roles.leaving:
+        return WAITING
     return _soonest(_settings(scene), KEYS if scene.spec.clients else None)
+
+
+_MOVING = {
+    Phase.PREPARING,
+    Phase.VERIFYING,
+    Phase.PROMOTING,
+    Phase.ANALYZING,
+    Phase.ROLLING_BACK,
+    Phase.PENDING,
+}
 
 
 def _soonest(*times: float | None) -> float | None:

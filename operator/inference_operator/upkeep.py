@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from inference_operator import manifests, names
+from inference_operator import manifests, names, verbs, verifying
 from inference_operator.actions import Action, AnnotatePod, Apply, Delete, PatchFleet, write_time
 from inference_operator.in_place.listing import Listing, listing, makes_way
 from inference_operator.in_place.steps import FAILURE
@@ -28,6 +28,7 @@ def upkeep(scene: Scene) -> tuple[Action, ...]:
         *_fleet_children(scene),
         *_active_fleet(scene),
         *_pod_settings(scene),
+        *_unanswered(scene),
         *_forgiven(scene),
         *_orphans(scene),
     )
@@ -108,7 +109,7 @@ def _active_fleet(scene: Scene) -> Iterator[Action]:
     if fleet is None or not scene.roles.routed:
         return
     marks: dict[str, str | None] = {}
-    if fleet.promoted_at is None:
+    if fleet.promoted_at is None or (fleet.recalled_at and fleet.promoted_at < fleet.recalled_at):
         marks[names.PROMOTED_AT] = write_time(scene.observed.now)
     scaling = scale(scene)
     marks |= scaling.marks
@@ -140,16 +141,38 @@ def _pod_settings(scene: Scene) -> Iterator[Action]:
                 yield AnnotatePod(pod=pod.name, uid=pod.uid, annotations={names.SETTINGS: current})
 
 
+def _unanswered(scene: Scene) -> Iterator[Action]:
+    """A verification that was begun goes on after this operator was started anew."""
+    active = scene.roles.active
+    fleet = active if active and active.incoming else scene.roles.preview
+    if fleet is None or not verifying.under_way(scene, fleet) or scene.asked.problem:
+        return
+    if verifying.result_of(scene, fleet) is None and not verbs.aborted(scene):
+        yield verifying.verify(scene, fleet)
+
+
 def _forgiven(scene: Scene) -> Iterator[Action]:
     """A failure bars only the ask that failed; once another is made, the first may be asked again.
 
-    What failed inside a fleet that lives on is then no mark of that fleet any more.
+    What failed inside a fleet that lives on is then no mark of that fleet any more. And a `retry` that was taken
+    off may be put on again.
     """
     active = (scene.roles.active,) if scene.roles.active else ()
-    for fleet in (*active, *scene.roles.resting):
-        inside = names.FAILED_REVISION in fleet.annotations
-        if fleet.annotations.get(names.FAILED_ASK, "" if inside else scene.ask) != scene.ask:
-            yield _patch(fleet, dict.fromkeys(FAILURE if inside else (names.FAILED_ASK,)))
+    for fleet in (*active, *scene.roles.resting, *scene.roles.leaving):
+        marks: dict[str, str | None] = {}
+        if names.FAILED_ASK in fleet.annotations and fleet.annotations[names.FAILED_ASK] != scene.ask:
+            marks = dict.fromkeys(FAILURE if _lives_on(scene, fleet) else (names.FAILED_ASK,))
+        retried = fleet.annotations.get(names.RETRIED)
+        if retried is not None and retried != scene.verb(names.RETRY):
+            marks[names.RETRIED] = None
+        if marks:
+            yield _patch(fleet, {mark: None for mark in marks if mark in fleet.annotations})
+
+
+def _lives_on(scene: Scene, fleet: Fleet) -> bool:
+    """Its failure does not end it: it was that of a version inside it, or it is asked for anew while it serves."""
+    serves = fleet is scene.roles.active and fleet.revision == scene.revision
+    return names.FAILED_REVISION in fleet.annotations or serves
 
 
 def _patch(fleet: Fleet, marks: Mapping[str, str | None], *, replicas: int | None = None) -> PatchFleet:

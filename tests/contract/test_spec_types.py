@@ -33,6 +33,8 @@ def facts_of_types(found: inspect.Type, path: str, default: Any = None) -> dict[
 
 def fact_of(found: inspect.Type) -> dict[str, Any]:  # noqa: PLR0911 - a table
     match found:
+        case inspect.AnyType():
+            return {"type": "any"}
         case inspect.StructType():
             return {"type": "object"}
         case inspect.DictType():
@@ -79,6 +81,9 @@ def facts_of_schema() -> dict[str, dict[str, Any]]:
             continue
         if schema.get("x-kubernetes-int-or-string"):
             found[path] = {"type": "quantity"}
+            continue
+        if "type" not in schema:
+            found[path] = {"type": "any"}
             continue
         kept = {"type", "maxItems", "maxProperties", "minimum", "maximum"}
         fact = {key: value for key, value in schema.items() if key in kept}

@@ -48,7 +48,11 @@ def test_of_a_rollout_that_fails():
 
 @pytest.mark.parametrize(
     ("wanted", "phase"),
-    [(spec(suspend=True), "Invalid"), ({"model": {"uri": "ftp://a", "version": "1"}}, "Invalid")],
+    [
+        (spec(suspend=True), "Suspended"),
+        (spec(streaming={"redisSecretRef": "r"}), "Invalid"),
+        ({"model": {"uri": "ftp://a", "version": "1"}}, "Invalid"),
+    ],
 )
 def test_of_a_spec_that_is_refused(wanted, phase):
     assert phases(statuses(ModelCluster(wanted))) == {phase}

@@ -13,11 +13,13 @@ from decimal import Decimal
 from typing import Any
 
 from inference_operator import names
-from inference_operator.actions import Action, AnnotatePod, Apply, Delete, Flip, PatchFleet, Plan
+from inference_operator.actions import Action, AnnotatePod, Apply, Delete, Flip, PatchFleet, Plan, Verify
 from inference_operator.observed import (
     Child,
     ClientKeys,
+    ErrorsReport,
     Fleet,
+    LatencyReport,
     Model,
     ModelReport,
     Observed,
@@ -31,6 +33,7 @@ from inference_operator.plan import plan
 from inference_operator.room import Node, Room
 from inference_operator.scaling.scale import PERIOD
 from inference_operator.strategy import asks_for_room
+from inference_operator.verification import GateResult, Result, write_result
 
 START = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
 UID = "model-uid"
@@ -61,6 +64,10 @@ class SimPod:
     node_lost: bool = False
     streams: int = 0
     generation: int = 0
+    requests: int = 0
+    errors: int = 0
+    ttft_p95_ms: float = 50.0
+    restarts: int = 0
     annotations: dict[str, str] = field(default_factory=dict)
     failure: str = ""
     """A version that never loads."""
@@ -87,6 +94,8 @@ class SimFleet:
     pods: list[SimPod] = field(default_factory=list)
     born_with: str = ""
     """The version on its pods' command line."""
+    refused: str = ""
+    """Why not all of its pods are there."""
 
 
 @dataclass
@@ -110,6 +119,11 @@ class ModelCluster:
         self.endpoints: dict[str, dict[str, bool]] = {}
         self.broken: set[str] = set()
         """Versions whose pods never become ready."""
+        self.wrong: set[str] = set()
+        """Versions that answer golden prompts wrongly."""
+        self.questions: list[Verify] = []
+        """Golden prompts that are being asked."""
+        self.prompts: dict[str, str] | None = None
         self.capacity = 1000
         """Pods that fit; what is above waits unborn."""
         self.room_is_known = False
@@ -134,6 +148,19 @@ class ModelCluster:
             dead = pods[index % len(pods)]
             for fleet in self.fleets.values():
                 fleet.pods = [pod for pod in fleet.pods if pod is not dead]
+
+    def order(self, verb: str, revision: str | None) -> None:
+        """Annotate the model; None takes the annotation off."""
+        if revision is None:
+            self.annotations.pop(verb, None)
+        else:
+            self.annotations[verb] = revision
+
+    def misbehave(self, version: str, *, errors: int = 20, ttft_p95_ms: float = 50.0) -> None:
+        """Pods of a version get 20 requests each, so many of which fail, at such a latency."""
+        for pod in self._pods():
+            if pod.version == version:
+                pod.requests, pod.errors, pod.ttft_p95_ms = 20, errors, ttft_p95_ms
 
     def open_streams(self, count: int) -> None:
         """Clients go where the active Service's endpoints are."""
@@ -179,6 +206,7 @@ class ModelCluster:
             for pod in fleet.pods:
                 self._live(name, pod)
         self._route()
+        self._answer()
 
     def _size(self, name: str, fleet: SimFleet) -> None:
         lost = [pod for pod in fleet.pods if pod.deleting]
@@ -189,6 +217,7 @@ class ModelCluster:
             number, running = self._next(), running + 1
             version = fleet.born_with
             fleet.pods.append(SimPod(f"{name}-{number}", f"pod-{number}", self.now, version))
+        fleet.refused = "exceeded quota" if len(fleet.pods) < fleet.replicas else ""
 
     def _live(self, fleet: str, pod: SimPod) -> None:
         settings = self.children.get(("ConfigMap", names.settings(fleet)))
@@ -230,6 +259,21 @@ class ModelCluster:
         serves = pod.held.get(pod.active) in {"ready", "draining"} and pod.active not in self.broken
         pod.ready = serves and not pod.node_lost and names.RETIRE not in pod.annotations
 
+    def _answer(self) -> None:
+        """Pods that were asked golden prompts have answered."""
+        for asked in self.questions:
+            fleet = self.fleets.get(asked.fleet)
+            if fleet is None or fleet.uid != asked.uid:
+                continue
+            right = asked.version not in self.wrong
+            gates = tuple(
+                GateResult(name=name, passed=right, message="answered", answer="4", ttft_ms=9.0)
+                for name, _ in asked.asked.named()
+            )
+            fleet.annotations[names.VERIFICATION] = write_result(Result(subject=asked.subject, gates=gates))
+            fleet.resource_version = self._next()
+        self.questions.clear()
+
     def _route(self) -> None:
         for (kind, name), child in self.children.items():
             if kind != "Service":
@@ -268,6 +312,7 @@ class ModelCluster:
             default_image="server:1",
             network_policies=self.network_policies,
             operator_namespace="system",
+            prompts=self.prompts,
             client_keys=dict(self.client_keys),
             secrets_refused=self.secrets_refused,
         )
@@ -282,6 +327,7 @@ class ModelCluster:
             replicas=fleet.replicas,
             created_at=fleet.born,
             annotations=dict(fleet.annotations),
+            replica_failure=fleet.refused,
             pods=tuple(_show_pod(pod) for pod in fleet.pods),
         )
 
@@ -310,6 +356,8 @@ class ModelCluster:
                 self._annotate(action)
             case Delete():
                 self._delete(action)
+            case Verify():
+                self.questions.append(action)
         self.log.append(describe(action))
 
     def _apply(self, action: Apply) -> None:
@@ -462,6 +510,8 @@ def _show_pod(pod: SimPod) -> Pod:
         settings_generation=pod.generation,
         models={"chat": ModelReport(active_version=pod.active, versions=versions)},
         streams=StreamsReport(active=sum(counts.values())),
+        errors={pod.active: ErrorsReport(requests_total=pod.requests, errors_total=pod.errors)},
+        latency={pod.active: LatencyReport(ttft_p95_ms=pod.ttft_p95_ms, ttft_count=pod.requests)},
     )
     shown = Pod(
         name=pod.name,
@@ -469,6 +519,7 @@ def _show_pod(pod: SimPod) -> Pod:
         ip="10.0.0.1",
         ready=pod.ready,
         deleting=pod.deleting,
+        restarts=pod.restarts,
         annotations=dict(pod.annotations),
         report=report if pod.reachable else None,
     )
@@ -497,3 +548,5 @@ def describe(action: Action) -> str:
             return " ".join(["annotate", pod, *marks])
         case Delete(kind=kind, name=name):
             return f"delete {kind} {name}"
+        case Verify(fleet=fleet):
+            return f"ask {fleet}"

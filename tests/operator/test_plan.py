@@ -288,13 +288,13 @@ def foreign_deployment() -> ModelCluster:
 
 def unsupported_edit() -> ModelCluster:
     cluster = serving()
-    cluster.edit(spec(V2, suspend=True, replicas=5, limits={"maxQueue": 7}))
+    cluster.edit(spec(V2, streaming={"redisSecretRef": "r"}, replicas=5, limits={"maxQueue": 7}))
     return cluster
 
 
 def unsupported_while_draining() -> ModelCluster:
     cluster = streams_end_twice()
-    cluster.edit(spec(V3, suspend=True))
+    cluster.edit(spec(V3, streaming={"redisSecretRef": "r"}))
     return cluster
 
 
@@ -420,16 +420,16 @@ TABLE: dict[str, Case] = {
             "patch v2 to 0",
         ],
     ),
-    "an edit back to a version that drains: a fresh fleet": (
+    "an edit back to a version that drains: its order to drain is taken back": (
         edited_back_to_the_draining,
         [
+            "apply Service chat-preview",
             "apply ConfigMap v2-settings",
             "apply ConfigMap v1-settings",
             "annotate v2-POD +settings",
             "annotate v1-POD +settings",
-            "apply ConfigMap v1-2-settings",
-            "apply PodDisruptionBudget v1-2",
-            "apply Deployment v1-2",
+            "patch v1 +prepare-started +recalled -drain-started",
+            "annotate v1-POD -drain",
         ],
     ),
     "an edit back to a version at zero: the fleet it had comes back": (

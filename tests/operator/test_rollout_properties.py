@@ -10,8 +10,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from inference_operator import names
 from inference_operator.actions import Action, Delete, Flip, PatchFleet
-from inference_operator.observed import Observed
+from inference_operator.observed import Fleet, Observed
 from inference_operator.plan import plan
+from inference_operator.spec import parse, revision
 from tests.operator.model_cluster import ModelCluster, _rank, spec
 
 VERSIONS = ("1.0.0", "2.0.0", "3.0.0")
@@ -31,6 +32,15 @@ class WatchedCluster(ModelCluster):
         super().__init__()
         self.had_traffic: set[str] = set()
         """Fleets (uid) that were active and not stopped since: they may have streams."""
+        self.proved: set[tuple[str, str]] = set()
+        """(version, pod uid) that answered golden prompts as expected."""
+
+    def _answer(self) -> None:
+        uids = {pod.name: pod.uid for pod in self._pods()}
+        for asked in self.questions:
+            found = {(asked.version, uids[pod.name]) for pod in asked.pods if pod.name in uids}
+            self.proved = self.proved - found if asked.version in self.wrong else self.proved | found
+        super()._answer()
 
     def edit(self, wanted):
         self.zero_was_asked |= wanted["replicas"] == 0
@@ -76,6 +86,8 @@ class WatchedCluster(ModelCluster):
 
     def _switched_only_to_what_every_pod_has(self, before: Observed, name: str, version: str) -> None:
         fleet = next(fleet for fleet in before.fleets if fleet.name == name)
+        if self.fresh:
+            self._proved_and_approved(fleet, version)
         states = [pod.report.version(version) for pod in fleet.live_pods if pod.report]
         assert states or not self.fresh
         assert all(state and state.state == "ready" for state in states) or not self.fresh
@@ -90,15 +102,30 @@ class WatchedCluster(ModelCluster):
     def _flipped_only_to_ready(self, before: Observed, name: str) -> None:
         """Of a plan from an old observation only that it does not harm: pods may have died since."""
         fleet = next(fleet for fleet in before.fleets if fleet.name == name)
-        if fleet.promoted_at or not self.fresh:
+        back = names.RECALLED in fleet.annotations and had_an_active_fleet(before)
+        if (fleet.promoted_at and not back) or not self.fresh:
             return
         if names.PROMOTING in fleet.annotations and not had_an_active_fleet(before):
             assert fleet.ready_pods
             return
         pods = {pod.uid for pod in fleet.ready_pods}
+        assert not fleet.failed
+        if back:
+            assert not any(pod.report.draining for pod in fleet.pods)
+        else:
+            self._proved_and_approved(fleet, fleet.version)
         assert len(pods) == len(fleet.pods) == fleet.replicas > 0
         assert before.ready_endpoints("chat-preview") == pods
         assert all(pod.report.version(fleet.version).state == "ready" for pod in fleet.pods)
+
+    def _proved_and_approved(self, fleet: Fleet, version: str) -> None:
+        """Every pod that would get the work answered the golden prompts; a person said yes; nobody said no."""
+        rollout, asked = self.spec["rollout"], revision(parse(self.spec))
+        if rollout.get("verification"):
+            assert {(version, pod.uid) for pod in fleet.pods} <= self.proved
+        if rollout.get("autoPromotion") is False:
+            assert self.annotations.get(names.PROMOTE) == asked
+        assert asked not in {self.annotations.get(verb) for verb in (names.ABORT, names.PAUSE)}
 
     def _told_to_drain_only_behind_a_successor(self, before: Observed, active: str) -> None:
         successor = next(fleet for fleet in before.fleets if fleet.name == active)
@@ -124,9 +151,26 @@ def had_an_active_fleet(observed: Observed) -> bool:
     return selected in {fleet.name for fleet in observed.fleets}
 
 
-def wanted() -> st.SearchStrategy[dict]:
+GOLDEN = {"prompts": [{"prompt": "2+2=", "expect": {"contains": "4"}}]}
+TRIAL = {"seconds": 20, "maxErrorRate": 0.1}
+
+
+def care(*, by_hand: bool) -> st.SearchStrategy[dict]:
+    """What is asked for around a promotion."""
+    return st.fixed_dictionaries(
+        {},
+        optional={
+            "verification": st.just(GOLDEN),
+            "analysis": st.just(TRIAL),
+            "keepPreviousSeconds": st.just(25),
+            "autoPromotion": st.just(not by_hand),
+        },
+    )
+
+
+def wanted(*, by_hand: bool = False) -> st.SearchStrategy[dict]:
     return st.builds(
-        lambda version, replicas, queue, history, strategy, scaling: spec(
+        lambda version, replicas, queue, history, strategy, scaling, more: spec(
             version,
             replicas=replicas,
             **scaling,
@@ -136,6 +180,7 @@ def wanted() -> st.SearchStrategy[dict]:
                 "drainTimeoutSeconds": DRAIN_TIMEOUT,
                 "historyLimit": history,
                 "strategy": strategy,
+                **more,
             },
         ),
         st.sampled_from(VERSIONS),
@@ -144,6 +189,7 @@ def wanted() -> st.SearchStrategy[dict]:
         st.integers(0, 2),
         st.sampled_from(["Auto", "Auto", "BlueGreen", "InPlace", "Recreate"]),
         st.sampled_from([{}, {}, {"autoscaling": SCALING}, {"autoscaling": SCALING | {"external": True}}]),
+        care(by_hand=by_hand),
     )
 
 
@@ -161,7 +207,7 @@ class Rollouts(RuleBasedStateMachine):
     def begin(self, first):
         self.cluster.edit(first)
 
-    @rule(asked=wanted(), rounds=st.integers(0, 25))
+    @rule(asked=wanted(by_hand=True), rounds=st.integers(0, 25))
     def edit(self, asked, rounds):
         self.cluster.edit(asked)
         self.rounds(rounds)
@@ -209,6 +255,27 @@ class Rollouts(RuleBasedStateMachine):
             self.cluster.broken.add(version)
         else:
             self.cluster.broken.clear()
+
+    @rule(version=st.sampled_from([*VERSIONS, None]))
+    def a_version_answers_nonsense_or_all_are_sane(self, version):
+        if version:
+            self.cluster.wrong.add(version)
+        else:
+            self.cluster.wrong.clear()
+
+    @rule(version=st.sampled_from(VERSIONS), errors=st.sampled_from([0, 20]))
+    def a_version_fails_requests_or_does_not(self, version, errors):
+        self.cluster.misbehave(version, errors=errors)
+
+    @rule(verb=st.sampled_from(names.VERBS), index=st.integers(0, 4))
+    def a_person_gives_an_order_or_takes_it_off(self, verb, index):
+        known = [revision(parse(self.cluster.spec)), *(f.revision for f in self.cluster.observe().fleets)]
+        self.cluster.order(verb, known[index] if index < len(known) else None)
+
+    @rule(on=st.booleans(), rounds=st.integers(0, 5))
+    def a_person_suspends_or_resumes(self, on, rounds):
+        self.cluster.edit(self.cluster.spec | {"suspend": on})
+        self.rounds(rounds)
 
     @rule(pods=st.sampled_from([1, 2, 4, 6, 1000]), known=st.booleans())
     def capacity_comes_and_goes(self, pods, known):
@@ -264,13 +331,19 @@ class Rollouts(RuleBasedStateMachine):
         """When faults stop, the version asked for comes to serve, and then nothing is left to do."""
         cluster = self.cluster
         cluster.broken.clear()
+        cluster.wrong.clear()
         cluster.heavy.clear()
+        for version in VERSIONS:
+            cluster.misbehave(version, errors=0)
+        cluster.edit(cluster.spec | {"suspend": False})
+        cluster.annotations = {names.PROMOTE: revision(parse(cluster.spec))}
         cluster.capacity = 1000
         for index in range(len(cluster._pods())):
             cluster.silence_pod(index, reachable=True)
         cluster.finish_streams()
         if cluster.settle(ROUNDS).status["phase"] == "Failed":
             cluster.edit(cluster.spec | {"limits": {"maxQueue": 77}})
+            cluster.order(names.PROMOTE, revision(parse(cluster.spec)))
             cluster.settle(ROUNDS)
         check_rest(cluster)
 

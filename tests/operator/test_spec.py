@@ -98,28 +98,17 @@ UNSUPPORTED = {
     "spec.model.uri (s3://)": {"model": MODEL | {"uri": "s3://bucket/key"}},
     "spec.server.frontends (2)": {"server": {"frontends": 2}},
     "spec.streaming.redisSecretRef": {"streaming": {"redisSecretRef": "r"}},
-    "spec.suspend (true)": {"suspend": True},
-    "spec.rollout.autoPromotion (false)": {"rollout": {"autoPromotion": False}},
-    "spec.rollout.verification": {"rollout": {"verification": {}}},
-    "spec.rollout.keepPreviousSeconds": {"rollout": {"keepPreviousSeconds": 0}},
-    "spec.rollout.analysis": {"rollout": {"analysis": {"seconds": 60, "maxErrorRate": 0.1}}},
 }
 
 
 @pytest.mark.parametrize(("path", "sections"), UNSUPPORTED.items(), ids=UNSUPPORTED.keys())
 def test_what_would_not_happen_is_listed(path, sections):
-    assert unsupported(parse(minimal(**sections)), {}) == (path,)
+    assert unsupported(parse(minimal(**sections))) == (path,)
 
 
 def test_everything_that_would_not_happen_is_listed_at_once():
-    raw = minimal(suspend=True, server={"frontends": 2}, rollout={"autoPromotion": False})
-    annotations = {"realtime-serve.io/promote": "abc", "other/promote": "abc"}
-    assert unsupported(parse(raw), annotations) == (
-        "spec.server.frontends (2)",
-        "spec.suspend (true)",
-        "spec.rollout.autoPromotion (false)",
-        "metadata.annotations[realtime-serve.io/promote]",
-    )
+    raw = minimal(streaming={"redisSecretRef": "r"}, server={"frontends": 2})
+    assert unsupported(parse(raw)) == ("spec.server.frontends (2)", "spec.streaming.redisSecretRef")
 
 
 ROLLING = {

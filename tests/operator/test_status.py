@@ -194,7 +194,8 @@ def test_a_failed_rollout_tells_why_and_what_to_do():
     status, reason, message = condition(made, "Progressing")
     assert (status, reason) == ("False", "DeadlineExceeded")
     assert message.startswith("Version 2.0.0 was not ready within 60 s. 0 of 1 pods of fleet")
-    assert message.endswith("edit the spec to try again.")
+    assert "version 1.0.0 serves. Edit the spec to try again, or: kubectl annotate" in message
+    assert message.endswith(f"realtime-serve.io/retry={made.status['target']['revision']}")
     assert condition(made, "Degraded")[:2] == ("True", "DeadlineExceeded")
     assert condition(made, "Available")[0] == "True"
     assert made.status["target"]["step"] == "Failed"
@@ -210,6 +211,8 @@ def test_the_target_shows_each_gate_and_what_it_waits_for():
         ("model-loaded", False),
         ("preview-routes", False),
         ("service-stands", True),
+        ("verified", True),
+        ("approved", True),
     ]
 
 
@@ -264,10 +267,10 @@ def test_a_mistake_is_told_with_its_path_and_what_serves_serves_on():
 
 def test_every_unsupported_field_is_named():
     cluster = serving()
-    cluster.edit(spec(V1, suspend=True, server={"frontends": 2}))
+    cluster.edit(spec(V1, streaming={"redisSecretRef": "r"}, server={"frontends": 2}))
     _, reason, message = condition(plan(cluster.observe()), "Ready")
     assert reason == "UnsupportedField"
-    assert "spec.server.frontends (2), spec.suspend (true)" in message
+    assert "spec.server.frontends (2), spec.streaming.redisSecretRef" in message
 
 
 WEB = {"clients": [{"name": "web", "secretRef": "web-key"}]}

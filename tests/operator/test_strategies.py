@@ -205,7 +205,7 @@ def test_a_version_that_cannot_be_loaded_leaves_everything_as_it_was():
     assert pod.held == {"1.0.0": "ready"}
     assert listed(cluster) == ("1.0.0", ["1.0.0"])
     assert cluster.status["phase"] == "Failed"
-    assert progressing(cluster)[2].endswith("goes on as it was; edit the spec to try again.")
+    assert "goes on with version 1.0.0. Edit the spec to try again" in progressing(cluster)[2]
     assert cluster.status["active"]["activeStreams"] == 3
     assert plan(cluster.observe()).actions == ()
     cluster.broken.clear()

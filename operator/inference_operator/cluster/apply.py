@@ -7,15 +7,17 @@ from dataclasses import dataclass
 from typing import Any, assert_never
 
 from inference_operator import names
-from inference_operator.actions import Action, AnnotatePod, Apply, Delete, Flip, PatchFleet
+from inference_operator.actions import Action, AnnotatePod, Apply, Delete, Flip, PatchFleet, Verify
 from inference_operator.cluster import kinds
 from inference_operator.cluster.client import Client, Object
+from inference_operator.cluster.verify import Verifier
 from inference_operator.errors import StaleObservation
 
 
 @dataclass(frozen=True, kw_only=True)
 class Executor:
     client: Client
+    verifier: Verifier
 
     async def perform(self, namespace: str, action: Action) -> None:
         """Raises StaleObservation when a precondition fails, Refused or ClusterError when the call does."""
@@ -31,6 +33,8 @@ class Executor:
             case Delete():
                 kind = kinds.BY_NAME[action.kind]
                 await self.client.delete(kind, namespace, action.name, uid=action.uid)
+            case Verify():
+                self.verifier.begin(namespace, action)
             case _:
                 assert_never(action)
 

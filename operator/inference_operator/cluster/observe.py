@@ -53,6 +53,7 @@ class Observer:
         children += [convert.read_child("Deployment", d, model.uid) for d in deployments if d not in ours]
         children += await self._look_up(model, wanted, fleets, children)
         keys, refused = await self.keys.read(namespace, wanted.clients if wanted else ())
+        prompts = await self._prompts(namespace, wanted)
         observed = Observed(
             now=self.clock(),
             model=model,
@@ -62,12 +63,22 @@ class Observer:
             default_image=self.default_image,
             network_policies=self.network_policies,
             operator_namespace=self.operator_namespace,
+            prompts=prompts,
             client_keys=keys,
             secrets_refused=refused,
         )
         if self.rooms is None or not asks_for_room(observed):
             return observed
         return replace(observed, room=await self.rooms.read(namespace))
+
+    async def _prompts(self, namespace: str, wanted: Spec | None) -> dict[str, str] | None:
+        """The data of the ConfigMap with golden prompts, where one is named and there."""
+        verification = wanted.rollout.verification if wanted else None
+        if verification is None or verification.prompts_from is None:
+            return None
+        name = verification.prompts_from.config_map_key_ref.name
+        content = await self.client.get(kinds.CONFIG_MAP, namespace, name)
+        return None if content is None else content.get("data") or {}
 
     async def _list(self, model: Model) -> list[list[Object]]:
         """Deployments, pods, EndpointSlices, and then the kinds of children."""

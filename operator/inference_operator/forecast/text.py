@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, assert_never
 
 from inference_operator import names
-from inference_operator.actions import Action, AnnotatePod, Apply, Delete, Flip, PatchFleet
+from inference_operator.actions import Action, AnnotatePod, Apply, Delete, Flip, PatchFleet, Verify
 from inference_operator.forecast.changes import Change, Effect
 from inference_operator.forecast.run import Forecast, Round
 
@@ -103,6 +103,9 @@ def _sentence(action: Action) -> str:
             return f"1 pod: {', '.join(_marks(action.annotations))}"
         case Delete():
             return f"delete {action.kind} {action.name}"
+        case Verify():
+            asked = f"{len(action.asked.prompts)} golden prompts, {action.asked.warmup} warm-up requests"
+            return f"ask each of {len(action.pods)} pods: {asked}"
         case _:
             assert_never(action)
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from inference_operator.gates import LINGER, SECOND_LOOK, Verdict
+from inference_operator import names
+from inference_operator.gates import LINGER, SECOND_LOOK
 from inference_operator.observed import Fleet, Pod, VersionReport, read_time
 from inference_operator.reasons import Reason
 from inference_operator.roles import Scene
 from inference_operator.strategy import Strategy, choose
+from inference_operator.verbs import aborted
+from inference_operator.verdicts import Verdict
+from inference_operator.verifying import answered_wrong, approved, under_way, verified, version_of
 
 _FIRST = (
     ". With spec.rollout.strategy InPlace the old version makes way first; requests are refused meanwhile"
@@ -49,8 +53,8 @@ def incoming_unwanted(scene: Scene, fleet: Fleet) -> Verdict:
     return Verdict(passed=unwanted, reason=Reason.SUPERSEDED, message=message)
 
 
-def incoming_ready(_scene: Scene, fleet: Fleet) -> Verdict:
-    """Every pod says that the new version is loaded and warmed."""
+def incoming_ready(scene: Scene, fleet: Fleet) -> Verdict:
+    """Every pod says that the new version is loaded and warmed; its golden prompts are answered, and nobody has to be asked."""
     incoming = fleet.incoming
     if incoming is None:
         return Verdict(passed=False, reason=Reason.WAITING_FOR_MODEL, message="No version is being loaded")
@@ -58,11 +62,41 @@ def incoming_ready(_scene: Scene, fleet: Fleet) -> Verdict:
     ready = _in_state(fleet, version, {"ready"})
     count = len(fleet.live_pods)
     if count and len(ready) == count:
-        message = f"Version {version} is loaded in every pod of fleet {fleet.name}"
-        return Verdict(passed=True, reason=Reason.GATES_PASSED, message=message)
+        return _judged(scene, fleet)
     said = _said(fleet, version)
     message = f"{len(ready)} of {count} pods of fleet {fleet.name} have version {version} loaded{said}"
     return Verdict(passed=False, reason=Reason.WAITING_FOR_MODEL, message=message)
+
+
+def _judged(scene: Scene, fleet: Fleet) -> Verdict:
+    """It is loaded everywhere: golden prompts and approval are left."""
+    for gate in (verified, approved):
+        if not (verdict := gate(scene, fleet)).passed:
+            return verdict
+    message = f"Version {version_of(fleet)} is loaded in every pod of fleet {fleet.name}"
+    return Verdict(passed=True, reason=Reason.GATES_PASSED, message=message)
+
+
+def incoming_unverified(scene: Scene, fleet: Fleet) -> Verdict:
+    """It is loaded everywhere, and these very pods have not been asked its golden prompts."""
+    verdict = incoming_ready(scene, fleet)
+    waits = verdict.reason is Reason.WAITING_FOR_ANSWERS and not under_way(scene, fleet)
+    return Verdict(passed=waits, reason=Reason.VERIFICATION_STARTED, message=verdict.message)
+
+
+def incoming_wrong(scene: Scene, fleet: Fleet) -> Verdict:
+    """A pod failed a golden prompt."""
+    loaded = incoming_ready(scene, fleet).reason is Reason.VERIFICATION_FAILED
+    verdict = answered_wrong(scene, fleet)
+    return Verdict(passed=loaded, reason=verdict.reason, message=verdict.message)
+
+
+def incoming_aborted(scene: Scene, fleet: Fleet) -> Verdict:
+    """A person wants its rollout ended."""
+    incoming = fleet.incoming
+    asked = incoming is not None and incoming.revision == scene.revision and aborted(scene)
+    message = f"Annotation {names.ABORT} ends the rollout of version {version_of(fleet)}"
+    return Verdict(passed=asked, reason=Reason.ABORTED, message=message)
 
 
 def incoming_lacks_memory(scene: Scene, fleet: Fleet) -> Verdict:
@@ -71,7 +105,8 @@ def incoming_lacks_memory(scene: Scene, fleet: Fleet) -> Verdict:
     both = incoming is not None and not incoming.alone_since
     short = _failed(fleet, OUT_OF_MEMORY) if both else ""
     asked: str = scene.spec.rollout.strategy
-    allowed = asked == Strategy.IN_PLACE
+    # While pods make way they refuse work, golden prompts too: nobody could tell whether the version is any good.
+    allowed = asked == Strategy.IN_PLACE and scene.asked.nothing
     message = f"{short}. Version {fleet.version} makes way first, and until the new one is ready requests are refused with Retry-After"
     return Verdict(passed=bool(short) and allowed, reason=Reason.OUT_OF_MEMORY, message=message)
 
@@ -101,8 +136,9 @@ def incoming_failed(scene: Scene, fleet: Fleet) -> Verdict:
         reason = Reason.OUT_OF_MEMORY if short else Reason.LOAD_FAILED
         return Verdict(passed=True, reason=reason, message=f"{failed}{hint}")
     began = read_time(incoming.started_at) or scene.observed.now
+    waits_for_a_person = incoming_ready(scene, fleet).reason is Reason.APPROVAL_NEEDED
     return Verdict(
-        passed=scene.observed.now >= began + timedelta(seconds=seconds),
+        passed=not waits_for_a_person and scene.observed.now >= began + timedelta(seconds=seconds),
         reason=Reason.DEADLINE_EXCEEDED,
         message=f"Version {version} was not ready within {seconds} s. {incoming_ready(scene, fleet).message}",
     )

@@ -10,14 +10,15 @@ from collections.abc import Iterator, Mapping
 import msgspec
 
 from inference_operator import names
-from inference_operator.actions import PatchFleet, write_time
-from inference_operator.gates import Verdict
+from inference_operator.actions import PatchFleet, Verify, write_time
 from inference_operator.observed import Fleet
 from inference_operator.roles import Scene
 from inference_operator.strategy import choose
+from inference_operator.verdicts import Verdict
+from inference_operator.verifying import verify as question
 from inference_operator.weights import Incoming, Outgoing, Weights, weights_of, written
 
-FAILURE = (names.FAILED, names.FAILED_AT, names.FAILED_ASK, names.FAILED_REVISION)
+FAILURE = (names.FAILED, names.FAILED_AT, names.FAILED_ASK, names.FAILED_REVISION, names.RETRIED)
 """The marks of a version that could not be loaded; they go when another try begins."""
 
 
@@ -68,6 +69,12 @@ def switch_back(scene: Scene, fleet: Fleet, _verdict: Verdict) -> Iterator[Patch
     yield _marked(fleet, {names.INCOMING: written(incoming), names.OUTGOING: None})
 
 
+def verify(scene: Scene, fleet: Fleet, _verdict: Verdict) -> Iterator[PatchFleet | Verify]:
+    asked = question(scene, fleet)
+    yield _marked(fleet, {names.VERIFYING: asked.subject})
+    yield asked
+
+
 def make_way(scene: Scene, fleet: Fleet, _verdict: Verdict) -> Iterator[PatchFleet]:
     if fleet.incoming:
         now = write_time(scene.observed.now)
@@ -88,6 +95,8 @@ def give_up(scene: Scene, fleet: Fleet, verdict: Verdict) -> Iterator[PatchFleet
             names.FAILED_ASK: scene.ask,
             names.FAILED_REVISION: fleet.incoming.revision,
         }
+        if used := scene.verb(names.RETRY):
+            marks[names.RETRIED] = used
         yield _marked(fleet, {names.INCOMING: None, **marks})
 
 

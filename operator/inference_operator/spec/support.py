@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from inference_operator import names
-
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from inference_operator.spec.parse import Spec
     from inference_operator.spec.rollout import Rollout
@@ -16,9 +14,9 @@ SCHEMES = ("hf", "pvc", "file")
 STRATEGIES = ("Auto", "BlueGreen", "InPlace", "Recreate")
 
 
-def unsupported(spec: Spec, annotations: Mapping[str, str]) -> tuple[str, ...]:
+def unsupported(spec: Spec) -> tuple[str, ...]:
     """The path of everything asked for that would not happen, in the order of the spec."""
-    return (*_fields(spec), *_rollout(spec.rollout), *_verbs(annotations))
+    return (*_fields(spec), *_rollout(spec.rollout))
 
 
 def _fields(spec: Spec) -> Iterator[str]:
@@ -28,24 +26,8 @@ def _fields(spec: Spec) -> Iterator[str]:
         yield f"spec.server.frontends ({spec.server.frontends})"
     if spec.streaming.redis_secret_ref:
         yield "spec.streaming.redisSecretRef"
-    if spec.suspend:
-        yield "spec.suspend (true)"
 
 
 def _rollout(rollout: Rollout) -> Iterator[str]:
     if rollout.strategy not in STRATEGIES:
         yield f"spec.rollout.strategy ({rollout.strategy})"
-    if not rollout.auto_promotion:
-        yield "spec.rollout.autoPromotion (false)"
-    if rollout.verification is not None:
-        yield "spec.rollout.verification"
-    if rollout.keep_previous_seconds is not None:
-        yield "spec.rollout.keepPreviousSeconds"
-    if rollout.analysis is not None:
-        yield "spec.rollout.analysis"
-
-
-def _verbs(annotations: Mapping[str, str]) -> Iterator[str]:
-    for verb in names.VERBS:
-        if verb in annotations:
-            yield f"metadata.annotations[{verb}]"

@@ -14,9 +14,9 @@ from inference_operator.strategy import Strategy, choose
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from inference_operator.gates import Verdict
     from inference_operator.observed import Fleet
     from inference_operator.roles import Scene
+    from inference_operator.verdicts import Verdict
 
 
 def way(scene: Scene) -> dict[str, Any]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from inference_operator import gates, names
+from inference_operator import gates, keeping, names, verbs, verifying
 from inference_operator.actions import write_time
+from inference_operator.reasons import Reason
 from inference_operator.status import begun
+from inference_operator.verification import read_result
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -14,9 +16,12 @@ if TYPE_CHECKING:
     from inference_operator.observed import Fleet, Observed
     from inference_operator.reasons import Phase
     from inference_operator.roles import Roles, Scene
+    from inference_operator.verdicts import Gate
+    from inference_operator.verification import GateResult, Result
 
 HISTORY_LENGTH = 32
 DRAINING_LENGTH = 64
+REVISION_LENGTH = 64
 """The schema's bounds."""
 
 
@@ -24,7 +29,7 @@ def active(fleet: Fleet) -> dict[str, Any]:
     return _identity(fleet) | {
         "replicas": fleet.replicas,
         "readyReplicas": len(fleet.ready_pods),
-        "activeStreams": gates.streams(fleet),
+        **_streams(fleet),
     }
 
 
@@ -43,15 +48,44 @@ def target(scene: Scene, phase: Phase) -> dict[str, Any]:
     if fleet.prepare_started:
         wanted["startedAt"] = write_time(fleet.prepare_started)
     if fleet is scene.roles.preview:
-        wanted["gates"] = [_gate(scene, fleet, gate) for gate in gates.PROMOTION]
+        wanted["gates"] = [_gate(scene, fleet, gate) for gate in gates.gates_of(fleet)]
+        wanted["gates"] += golden(verifying.result_of(scene, fleet))
+    else:
+        wanted["gates"] = golden(read_result(fleet.annotations.get(names.VERIFICATION, "")))
     return wanted
+
+
+def golden(result: Result | None) -> list[dict[str, Any]]:
+    """The gate of each golden prompt, with what was answered."""
+    return [_answered(gate) for gate in result.gates] if result else []
+
+
+def orders(scene: Scene) -> list[dict[str, Any]]:
+    return [
+        {
+            "verb": order.verb,
+            "revision": order.revision[:REVISION_LENGTH],
+            "heeded": order.heeded,
+            "message": order.message,
+        }
+        for order in verbs.orders(scene)
+    ]
+
+
+def previous(scene: Scene) -> dict[str, Any] | None:
+    """The fleet that is kept warm, so that going back to it takes seconds; None where there is none."""
+    for fleet in scene.roles.leaving:
+        until = keeping.kept_until(scene, fleet)
+        if until and keeping.at_rest(scene, fleet):
+            return _identity(fleet) | {"keptUntil": write_time(until)}
+    return None
 
 
 def draining(fleet: Fleet, deadline: datetime | None) -> dict[str, Any]:
     found: dict[str, Any] = {
         "version": fleet.version,
         "fleet": fleet.name,
-        "activeStreams": gates.streams(fleet),
+        **_streams(fleet),
     }
     if deadline:
         found["deadline"] = write_time(deadline)
@@ -84,7 +118,26 @@ def _identity(fleet: Fleet) -> dict[str, Any]:
     return {"version": fleet.version, "revision": fleet.revision, "fleet": fleet.name}
 
 
-def _gate(scene: Scene, fleet: Fleet, gate: gates.Gate) -> dict[str, Any]:
+def _streams(fleet: Fleet) -> dict[str, int]:
+    """Nothing where no pod could be asked: that is unknown, and not 0."""
+    known = not fleet.live_pods or any(pod.report for pod in fleet.live_pods)
+    return {"activeStreams": gates.streams(fleet)} if known else {}
+
+
+def _answered(gate: GateResult) -> dict[str, Any]:
+    measured = {"ttftMs": gate.ttft_ms, "tokensPerSecond": gate.tokens_per_second}
+    reason = Reason.VERIFIED if gate.passed else Reason.VERIFICATION_FAILED
+    return {
+        "name": f"golden-{gate.name}",
+        "passed": gate.passed,
+        "reason": str(reason),
+        "message": gate.message,
+        "answer": gate.answer,
+        **{name: value for name, value in measured.items() if value is not None},
+    }
+
+
+def _gate(scene: Scene, fleet: Fleet, gate: Gate) -> dict[str, Any]:
     verdict = gate(scene, fleet)
     return {
         "name": gate.__name__.replace("_", "-"),

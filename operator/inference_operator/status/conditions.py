@@ -8,12 +8,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from inference_operator import gates, names
+from inference_operator import gates, judging, names, verifying
 from inference_operator.actions import write_time
 from inference_operator.diagnosis import diagnose
+from inference_operator.keeping import at_rest
 from inference_operator.reasons import Condition, Phase, Reason
 from inference_operator.scaling import retiring
 from inference_operator.status import begun
+from inference_operator.status.progress import progress, told_failure
+from inference_operator.verdicts import count
+from inference_operator.verification import read_result
 
 if TYPE_CHECKING:
     from inference_operator.observed import Fleet, Observed
@@ -89,30 +93,8 @@ def _available(observed: Observed, roles: Roles) -> Claim:
 
 
 def _progressing(scene: Scene, phase: Phase) -> Claim:
-    version = scene.spec.model.version
-    if phase is Phase.PREPARING and (preview := scene.roles.preview):
-        verdict = gates.promotable(scene, preview)
-        message = f"Version {version} is being prepared: {verdict.message}."
-        return Claim(type=Condition.PROGRESSING, holds=True, reason=verdict.reason, message=message)
-    if phase is Phase.PREPARING and (loading := begun.loading(scene)):
-        message = f"Version {version} is being loaded into the running pods: {loading.message}."
-        return Claim(type=Condition.PROGRESSING, holds=True, reason=loading.reason, message=message)
-    if phase is Phase.FAILED and scene.failure:
-        reason, _, message = scene.failure.failed.partition(": ")
-        inside = scene.failure is scene.roles.active
-        rest = "goes on as it was" if inside else "is stopped"
-        text = f"{message.rstrip('. ')}. Fleet {scene.failure.name} {rest}; edit the spec to try again."
-        return Claim(type=Condition.PROGRESSING, holds=False, reason=_reason(reason), message=text)
-    if phase is Phase.PENDING and not scene.arrived:
-        holds, why, message = begun.waiting(scene)
-        return Claim(type=Condition.PROGRESSING, holds=holds, reason=why, message=message)
-    if phase is Phase.PROMOTING:
-        message = f"Traffic moves to version {version}: {begun.moving(scene)}."
-        return Claim(
-            type=Condition.PROGRESSING, holds=True, reason=Reason.WAITING_FOR_ENDPOINTS, message=message
-        )
-    message = f"Version {version} is the active one; no rollout is under way."
-    return Claim(type=Condition.PROGRESSING, holds=False, reason=Reason.STABLE, message=message)
+    holds, reason, message = progress(scene, phase)
+    return Claim(type=Condition.PROGRESSING, holds=holds, reason=reason, message=message)
 
 
 def _ready(scene: Scene, phase: Phase, available: Claim, progressing: Claim) -> Claim:
@@ -135,10 +117,13 @@ def _ready(scene: Scene, phase: Phase, available: Claim, progressing: Claim) -> 
 
 def _degraded(scene: Scene) -> Claim:
     if scene.failure and not scene.arrived:
-        reason, _, message = scene.failure.failed.partition(": ")
+        reason, message = told_failure(scene.failure)
         text = f"The last rollout failed: {message}"
-        return Claim(type=Condition.DEGRADED, holds=True, reason=_reason(reason), message=text)
+        return Claim(type=Condition.DEGRADED, holds=True, reason=reason, message=text)
     fleet = scene.roles.active
+    if fleet and judging.on_trial(scene) and (found := judging.breach(scene, fleet)):
+        text = f"Version {fleet.version} does badly under traffic: {found}. No earlier version is kept to go back to."
+        return Claim(type=Condition.DEGRADED, holds=True, reason=Reason.ANALYSIS_BREACHED, message=text)
     if fleet and (finding := diagnose(fleet)):
         return Claim(type=Condition.DEGRADED, holds=True, reason=finding.reason, message=finding.message)
     if problems := [keys.problem for keys in scene.observed.client_keys.values() if keys.problem]:
@@ -160,10 +145,17 @@ def _verified(scene: Scene) -> Claim:
     """The wanted revision passed every gate of its promotion."""
     version = scene.spec.model.version
     if scene.arrived:
-        message = f"Version {version} passed every gate before it got traffic."
+        active = scene.roles.active
+        result = read_result(active.annotations.get(names.VERIFICATION, "")) if active else None
+        proof = f", {count(len(result.gates), 'golden gate')} among them" if result else ""
+        message = f"Version {version} passed every gate before it got traffic{proof}."
         return Claim(type=Condition.VERIFIED, holds=True, reason=Reason.GATES_PASSED, message=message)
-    if preview := scene.roles.preview:
-        verdict = gates.promotable(scene, preview)
+    if (preview := scene.roles.preview) and not scene.condemned:
+        verdict = (
+            verifying.verified(scene, preview)
+            if gates.first_unmet(scene, preview) is verifying.approved
+            else gates.promotable(scene, preview)
+        )
         return Claim(
             type=Condition.VERIFIED,
             holds=verdict.passed,
@@ -171,8 +163,8 @@ def _verified(scene: Scene) -> Claim:
             message=f"{verdict.message}.",
         )
     if scene.failure:
-        reason, _, message = scene.failure.failed.partition(": ")
-        return Claim(type=Condition.VERIFIED, holds=False, reason=_reason(reason), message=message)
+        reason, message = told_failure(scene.failure)
+        return Claim(type=Condition.VERIFIED, holds=False, reason=reason, message=message)
     if loading := begun.loading(scene):
         holds, message = loading.passed, f"{loading.message}."
         return Claim(type=Condition.VERIFIED, holds=holds, reason=loading.reason, message=message)
@@ -181,7 +173,8 @@ def _verified(scene: Scene) -> Claim:
 
 
 def _draining(scene: Scene) -> Claim:
-    leaving, inside = scene.roles.leaving, begun.outgoing(scene)
+    leaving = [fleet for fleet in scene.roles.leaving if not at_rest(scene, fleet)]
+    inside = begun.outgoing(scene)
     if not leaving and not inside:
         return Claim(
             type=Condition.DRAINING, holds=False, reason=Reason.NOTHING_TO_DRAIN, message="No fleet drains."
@@ -204,8 +197,3 @@ def _generations(scene: Scene, fleet: Fleet) -> str:
     generation, pods = scene.observed.model.generation, fleet.live_pods
     current = sum(pod.report is not None and pod.report.settings_generation == generation for pod in pods)
     return f"{current}/{len(pods)} pods run generation {generation}."
-
-
-def _reason(text: str) -> Reason:
-    """The reason in a mark; a hand may have written anything there."""
-    return Reason(text) if text in set(Reason) else Reason.ROLLOUT_FAILED

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from inference_operator.actions import write_time
 from inference_operator.gates import drain_deadline
+from inference_operator.keeping import at_rest
 from inference_operator.status import begun, blocks, conditions
 
 if TYPE_CHECKING:
@@ -24,11 +25,16 @@ def scene_status(scene: Scene, phase: Phase) -> dict[str, Any]:
     status = _common(scene.observed, scene.roles, phase, claims)
     if not scene.arrived:
         status["target"] = blocks.target(scene, phase)
-    draining = [blocks.draining(fleet, drain_deadline(scene, fleet)) for fleet in scene.roles.leaving]
+    leaving = [fleet for fleet in scene.roles.leaving if not at_rest(scene, fleet)]
+    draining = [blocks.draining(fleet, drain_deadline(scene, fleet)) for fleet in leaving]
     if inside := begun.draining(scene):
         draining.append(inside)
     if draining:
         status["draining"] = draining[: blocks.DRAINING_LENGTH]
+    if previous := blocks.previous(scene):
+        status["previous"] = previous
+    if orders := blocks.orders(scene):
+        status["orders"] = orders
     return status
 
 
