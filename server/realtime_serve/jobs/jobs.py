@@ -35,8 +35,8 @@ class Jobs:
         serving.metrics.watch("jobs_running", "Jobs that this server runs", lambda: len(self._running))
         self._ends = serving.metrics.count("jobs", "Jobs that ended, by how", ("state",))
 
-    async def begin(self, request: GenerationRequest, speak: Speak, claim: Claim | None = None) -> str:
-        """Begin a job, or find the one that has this claim; return its id once it is accepted.
+    async def begin(self, request: GenerationRequest, speak: Speak, claim: Claim | None = None) -> Card:
+        """Begin a job, or find the one that has this claim; return its card once it is accepted.
 
         Raises:
             RequestError: it is not accepted; the claim is free again.
@@ -44,7 +44,7 @@ class Jobs:
         """
         job = Job(request, self._store, now=time.time())
         if claim is not None and (holder := await self._store.claim(claim, job.id)) is not None:
-            return holder
+            return await self._store.card(holder)
         task = asyncio.create_task(self._run(job, request, speak, claim), name=job.id)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -54,7 +54,7 @@ class Jobs:
             if not job.accepted.done():
                 task.cancel()
             raise
-        return job.id
+        return job.card
 
     def reader(self, job_id: str, after: int) -> AbstractAsyncContextManager[Reader]:
         """Read a job's events whose ids are greater."""

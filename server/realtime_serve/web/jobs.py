@@ -40,10 +40,10 @@ class JobRoutes:
         """POST /v1/jobs: a chat or completion body; answers as soon as the engine has it."""
         content = await read_json(request)
         claim = claim_of(request, content)
-        job_id = await self._jobs.begin(read_job(content, origin(request)), speak, claim)
-        request[MODEL_VERSION] = (await self._jobs.card(job_id)).version
-        body = _encode({"job_id": job_id, "stream_url": stream_url(job_id)})
-        headers = {"Location": f"/v1/jobs/{job_id}", **_PRIVATE}
+        card = await self._jobs.begin(read_job(content, origin(request)), speak, claim)
+        request[MODEL_VERSION] = card.version
+        body = _encode({"job_id": card.job_id, "stream_url": stream_url(card.job_id)})
+        headers = {"Location": f"/v1/jobs/{card.job_id}", **_PRIVATE}
         return json_response(body, status=HTTPStatus.ACCEPTED, headers=headers)
 
     async def stream(self, request: web.Request) -> web.StreamResponse:

@@ -7,6 +7,7 @@ from aiohttp import web
 from realtime_serve.generation.serving import Serving
 from realtime_serve.jobs.jobs import Jobs
 from realtime_serve.web.connections import Connections
+from realtime_serve.web.infer import Infer
 from realtime_serve.web.jobs import JobRoutes
 from realtime_serve.web.openai.handlers import OpenAI
 from realtime_serve.web.page import Page
@@ -19,6 +20,7 @@ def routes(serving: Serving, connections: Connections, jobs: Jobs) -> list[web.R
     reports = Reports(serving, connections)
     job = JobRoutes(serving, jobs)
     page = Page()
+    plain = Infer(serving)
     return [
         web.post("/v1/chat/completions", openai.chat),
         web.post("/v1/completions", openai.completion),
@@ -28,6 +30,8 @@ def routes(serving: Serving, connections: Connections, jobs: Jobs) -> list[web.R
         web.get("/v1/jobs/{id}", job.card),
         web.post("/v1/jobs/{id}/cancel", job.cancel),
         web.get("/v1/stream", job.stream),
+        web.post("/infer", plain.infer),
+        web.post("/infer_stream", plain.stream),
         web.get("/", page.index),
         web.get("/assets/{name}", page.asset),
         web.get("/health", reports.health),

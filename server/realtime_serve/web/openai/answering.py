@@ -55,8 +55,8 @@ async def _resumable(request: web.Request, serving: Serving, wish: Wish) -> web.
         await _stream(JobSink(job), generation, _shape(wish, generation.version), wish)
 
     jobs = request.app[JOBS]
-    job_id = await jobs.begin(wish.request, speak)
-    return await follow(request, jobs, job_id, after=0, streaming=serving.settings.current.streaming)
+    card = await jobs.begin(wish.request, speak)
+    return await follow(request, jobs, card.job_id, after=0, streaming=serving.settings.current.streaming)
 
 
 async def _stream(events: Sink, generation: Generation, shape: Shape, wish: Wish) -> None:
