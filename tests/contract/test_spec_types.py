@@ -11,7 +11,12 @@ from inference_operator.spec import Spec
 from inference_operator.spec.server import RESERVED
 from tests.support.crd import read_schema, walk
 
-ANY_SHAPE = ("spec.server.affinity", "spec.server.tolerations[]", "spec.service.allowFrom[]")
+ANY_SHAPE = (
+    "spec.server.affinity",
+    "spec.server.tolerations[]",
+    "spec.service.allowFrom[]",
+    "spec.rollout.verification.prompts[].expect.json",
+)
 """Passed on to Kubernetes as they are: the types do not look into them, the schema does."""
 
 NOTHING = (None, "", (), [], {}, msgspec.UNSET)
@@ -33,8 +38,6 @@ def facts_of_types(found: inspect.Type, path: str, default: Any = None) -> dict[
 
 def fact_of(found: inspect.Type) -> dict[str, Any]:  # noqa: PLR0911 - a table
     match found:
-        case inspect.AnyType():
-            return {"type": "any"}
         case inspect.StructType():
             return {"type": "object"}
         case inspect.DictType():
@@ -81,9 +84,6 @@ def facts_of_schema() -> dict[str, dict[str, Any]]:
             continue
         if schema.get("x-kubernetes-int-or-string"):
             found[path] = {"type": "quantity"}
-            continue
-        if "type" not in schema:
-            found[path] = {"type": "any"}
             continue
         kept = {"type", "maxItems", "maxProperties", "minimum", "maximum"}
         fact = {key: value for key, value in schema.items() if key in kept}

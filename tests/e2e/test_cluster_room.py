@@ -9,11 +9,13 @@ from inference_operator import names
 from inference_operator.actions import AnnotatePod, Apply, Delete, Event, Flip, PatchFleet
 from inference_operator.cluster import convert, kinds
 from inference_operator.cluster.apply import Executor
+from inference_operator.cluster.asking import Questioner
 from inference_operator.cluster.client import Client
 from inference_operator.cluster.events import Recorder
 from inference_operator.cluster.observe import Observer
 from inference_operator.cluster.pods import PodReader
 from inference_operator.cluster.secrets import KeyReader
+from inference_operator.cluster.verify import Verifier
 from inference_operator.controller.report import Reporter
 from inference_operator.errors import ClusterError, Refused, StaleObservation
 
@@ -26,8 +28,10 @@ STATUS = {"observedGeneration": 1, "phase": "Pending", "conditions": [], "replic
 
 
 @pytest.fixture
-def executor(client):
-    return Executor(client=client)
+async def executor(client):
+    verifier = Verifier(client=client, questioner=Questioner())
+    yield Executor(client=client, verifier=verifier)
+    await verifier.close()
 
 
 @pytest.fixture

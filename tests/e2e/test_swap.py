@@ -6,61 +6,20 @@ import urllib.request
 
 import pytest
 
-from hack.demo.parts import build_images
 from tests.support.models import (
+    ROLLOUT_SECONDS,
     TINY,
     TORN,
     condition,
     downloads,
     in_phase,
     merged,
-    publish,
     settled_on,
     tiny_model,
 )
-from tests.support.operator_process import OperatorProcess
-from tests.support.traffic import LiveStreams, address, harmed
+from tests.support.traffic import address, harmed
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
-
-ROLLOUT_SECONDS = 240
-
-
-@pytest.fixture(scope="module")
-def image(cluster):
-    publish()
-    return build_images().server
-
-
-@pytest.fixture
-def start_operator(cluster, namespace, tmp_path):
-    """Starts an operator that serves the test's namespace alone; as often as it is called."""
-    running = []
-
-    def start():
-        mine = ("--namespace", namespace, "--lease", "operator", "--lease-namespace", namespace)
-        log = tmp_path / f"operator-{len(running)}.log"
-        running.append(OperatorProcess(cluster.kubeconfig, log, *mine))
-        return running[-1]
-
-    yield start
-    for process in running:
-        process.__exit__()
-
-
-@pytest.fixture
-def serving(kube, image, start_operator):
-    """Version 1.0.0 serves."""
-    operator = start_operator()
-    kube.apply(tiny_model(image))
-    kube.wait("im", "chat", settled_on("1.0.0"), ROLLOUT_SECONDS)
-    return operator
-
-
-@pytest.fixture
-def streams(kube, serving, tmp_path):
-    with LiveStreams(address(kube), tmp_path / "streams.json") as live:
-        yield live
 
 
 def edit(kube, **changes):

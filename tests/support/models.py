@@ -10,15 +10,21 @@ from hack.hub.__main__ import NODE, PORT
 from hack.hub.__main__ import up as hub_up
 from tests.support.tiny_models import write_model
 
+ROLLOUT_SECONDS = 240
+"""A tiny model is rolled out well within that, on a busy machine too."""
 HUB = f"http://{NODE}:{PORT}"
 TINY = "demo/tiny"
 TORN = "demo/tiny-torn"
+SHUFFLED = "demo/tiny-shuffled"
 TORN_BYTES = 4000
 """More than the header of the weights and less than their tensors."""
 
 
 def publish() -> None:
-    """Have a tiny model on the hub, and a copy whose weights were cut short. Both stay: another run may be using them."""
+    """Have a tiny model on the hub, a copy whose weights were cut short, and one with other weights.
+
+    They stay: another run may be using them.
+    """
     hub_up(NODE, PORT)
     model = CACHE / "models" / "tiny"
     if not (model / "config.json").exists():
@@ -27,6 +33,11 @@ def publish() -> None:
         samples.link(model, TINY)
     if not (samples.ROOT / TORN).exists():
         samples.truncate(model, TORN, keep_bytes=TORN_BYTES)
+    shuffled = CACHE / "models" / "tiny-shuffled"
+    if not (shuffled / "config.json").exists():
+        write_model(shuffled, max_position_embeddings=4096, seed=8)
+    if not (samples.ROOT / SHUFFLED).exists():
+        samples.link(shuffled, SHUFFLED)
 
 
 def downloads(repository: str) -> int:

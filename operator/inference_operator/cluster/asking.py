@@ -10,6 +10,7 @@ from typing import Any
 
 import aiohttp
 import msgspec
+from aiohttp.http_exceptions import LineTooLong
 
 from inference_operator.cluster.pods import PORT
 from inference_operator.spec.verification import GoldenPrompt
@@ -94,7 +95,7 @@ class Questioner:
                     raise _refused(response.status, await response.content.read(LONGEST))
                 _check_version(version, response.headers.get(VERSION_HEADER, ""))
                 return await self._read(response, began)
-        except ValueError as error:  # a line that never ends
+        except (ValueError, LineTooLong) as error:
             raise NoAnswer(f"no stream of events: {error}", transport=False) from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise NoAnswer(f"{type(error).__name__}: {error}".rstrip(": "), transport=True) from error

@@ -17,7 +17,7 @@ from kubernetes.aio.dynamic import DynamicClient
 
 from inference_operator import names
 from inference_operator.cluster.kinds import Kind
-from inference_operator.errors import ClusterError, Refused, StaleObservation
+from inference_operator.errors import ClusterError, NamespaceEnding, Refused, StaleObservation
 
 Object = dict[str, Any]
 
@@ -223,6 +223,8 @@ def _translate(error: ApiException, what: str) -> ClusterError:
     message = f"{what}: {status} {said.get('message') or error.reason}"
     if status == HTTPStatus.NOT_FOUND:
         return _NotFound(message)
+    if any(cause.get("reason") == "NamespaceTerminating" for cause in _causes(said)):
+        return NamespaceEnding(message)
     if status == HTTPStatus.CONFLICT or _is_stale(status, said):
         return StaleObservation(message)
     # An apply with a field that does not exist is answered with 500.
@@ -241,8 +243,10 @@ def _status(error: ApiException) -> Object:
 
 
 def _is_stale(status: int, said: Object) -> bool:
-    """A 422 that names no field tells of a failed `test`, or it tells of another uid; a 403, of a namespace that ends."""
-    causes = (said.get("details") or {}).get("causes") or ()
-    if status == HTTPStatus.UNPROCESSABLE_ENTITY:
-        return all(cause.get("field") == "metadata.uid" for cause in causes)
-    return any(cause.get("reason") == "NamespaceTerminating" for cause in causes)
+    """A 422 that names no field tells of a failed `test`, or it tells of another uid."""
+    named = all(cause.get("field") == "metadata.uid" for cause in _causes(said))
+    return status == HTTPStatus.UNPROCESSABLE_ENTITY and named
+
+
+def _causes(said: Object) -> Sequence[Object]:
+    return (said.get("details") or {}).get("causes") or ()

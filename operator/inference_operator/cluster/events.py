@@ -11,7 +11,7 @@ from inference_operator import names
 from inference_operator.actions import Event, write_time
 from inference_operator.cluster import kinds
 from inference_operator.cluster.client import Client, Object
-from inference_operator.errors import ClusterError, StaleObservation
+from inference_operator.errors import ClusterError, NamespaceEnding, StaleObservation
 from inference_operator.observed import Model
 
 LONGEST = 1024
@@ -33,6 +33,8 @@ class Recorder:
         """An event that cannot be written is logged: it is news, and never a reason to stop the work."""
         try:
             await self._record(model, event)
+        except NamespaceEnding:
+            _log.debug("event %s of %s/%s has no place any more", event.reason, model.namespace, model.name)
         except ClusterError as error:
             _log.warning("event %s of %s/%s is lost: %s", event.reason, model.namespace, model.name, error)
 

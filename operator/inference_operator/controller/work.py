@@ -12,7 +12,7 @@ from inference_operator.cluster import kinds
 from inference_operator.cluster.client import Client
 from inference_operator.controller.metrics import Key, Metrics
 from inference_operator.controller.queue import QueueStopped, WorkQueue
-from inference_operator.errors import ClusterError, LeaseLost, StaleObservation
+from inference_operator.errors import ClusterError, LeaseLost, NamespaceEnding, StaleObservation
 
 _log = logging.getLogger(__name__)
 
@@ -40,6 +40,10 @@ class Worker:
     async def _work(self, key: Key) -> None:
         try:
             again = await self.reconcile(key)
+        except NamespaceEnding as error:
+            self.metrics.reconciles.labels("done").inc()
+            self.queue.forget(key)
+            _log.info("%s/%s: left alone: %s", *key, error)
         except StaleObservation as error:
             self._retry(key, "stale", logging.DEBUG, str(error))
         except ClusterError as error:

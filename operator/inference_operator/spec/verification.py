@@ -19,7 +19,7 @@ class Expect(Section, frozen=True, kw_only=True):
     equals: Annotated[str, Meta(min_length=1, max_length=4096)] = ""
     matches: Annotated[str, Meta(min_length=1, max_length=1024)] = ""
     """A regular expression in RE2's syntax, whose search takes linear time whatever the model answers."""
-    json: Any | UnsetType = UNSET
+    json: dict[str, Any] | UnsetType = UNSET
     """What the answer, read as JSON, holds at least."""
 
     def __post_init__(self) -> None:

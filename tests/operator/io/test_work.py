@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry
 from inference_operator.controller.metrics import Key, Metrics
 from inference_operator.controller.queue import Backoff, WorkQueue
 from inference_operator.controller.work import Worker
-from inference_operator.errors import ClusterError, LeaseLost, StaleObservation
+from inference_operator.errors import ClusterError, LeaseLost, NamespaceEnding, StaleObservation
 
 CHAT = Key("default", "chat")
 OTHER = Key("default", "other")
@@ -54,6 +54,23 @@ async def test_a_run_that_fails_is_tried_again(queue, registry, error, result):
     await make_worker(queue, registry, reconcile).run()
     assert counted(registry, result) == 2
     assert counted(registry, "done") == 1
+
+
+async def test_a_model_whose_namespace_ends_is_left_alone(queue, registry):
+    served = []
+
+    async def reconcile(key):
+        served.append(key)
+        if key == OTHER:
+            queue.stop()
+            return
+        raise NamespaceEnding("it is being terminated")
+
+    queue.add(CHAT)
+    queue.add(OTHER)
+    await make_worker(queue, registry, reconcile).run()
+    assert served == [CHAT, OTHER]
+    assert counted(registry, "failed") is None
 
 
 async def test_a_bug_in_one_model_leaves_the_others_alone(queue, registry):
