@@ -355,3 +355,26 @@ def test_an_edit_that_takes_recreate_back_before_the_stop_leaves_the_old_one_ser
     assert cluster.running == {old: 1}
     assert names.DRAIN not in cluster.fleets[old].pods[0].annotations
     assert not {names.RECREATE, names.DRAIN_STARTED} & cluster.fleets[old].annotations.keys()
+
+
+def test_a_swap_whose_pods_all_went_comes_to_its_end():
+    cluster = serving()
+    cluster.edit(wanted())
+    assert steps(cluster, 4)[-1] == "switch"
+    cluster.edit(wanted(replicas=0))
+    cluster.settle()
+    assert cluster.status["active"]["version"] == V2
+    assert cluster.running == {}
+    cluster.edit(wanted())
+    cluster.settle()
+    assert pods(cluster)[0].held == {V2: "ready"}
+
+
+def test_a_version_is_not_loaded_into_pods_that_are_not_wanted():
+    cluster = serving()
+    cluster.edit(wanted())
+    cluster.round()
+    cluster.edit(wanted(replicas=0))
+    cluster.settle()
+    assert cluster.status["active"]["version"] == V2
+    assert cluster.running == {}

@@ -45,10 +45,10 @@ def outgoing_wanted(scene: Scene, fleet: Fleet) -> Verdict:
 
 
 def incoming_unwanted(scene: Scene, fleet: Fleet) -> Verdict:
-    """Something else is asked for now."""
+    """Something else is asked for now, or there is no pod any more that could load it."""
     incoming = fleet.incoming
     version = incoming.weights.version if incoming else "none"
-    unwanted = incoming is not None and incoming.revision != scene.revision
+    unwanted = incoming is not None and (incoming.revision != scene.revision or fleet.replicas == 0)
     message = f"Version {version} was superseded before it got any work"
     return Verdict(passed=unwanted, reason=Reason.SUPERSEDED, message=message)
 
@@ -145,14 +145,14 @@ def incoming_failed(scene: Scene, fleet: Fleet) -> Verdict:
 
 
 def work_moved(_scene: Scene, fleet: Fleet) -> Verdict:
-    """Every pod says that new work goes to the version that was promoted in it."""
+    """Every pod says that new work goes to the version that was promoted in it. Where none is wanted, none has to."""
     pods = fleet.live_pods
     moved = [pod for pod in pods if _active_version(pod) == fleet.version]
     message = (
         f"{len(moved)} of {len(pods)} pods of fleet {fleet.name} give new work to version {fleet.version}"
     )
     untold = fleet.outgoing is not None and not fleet.outgoing.drain_started
-    passed = untold and bool(pods) and len(moved) == len(pods)
+    passed = untold and len(moved) == len(pods) and (bool(pods) or fleet.replicas == 0)
     return Verdict(passed=passed, reason=Reason.DRAIN_ORDERED, message=message)
 
 
