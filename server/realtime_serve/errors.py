@@ -97,12 +97,12 @@ class ChatTemplateMissing(InvalidRequest):
 
 
 class ChatTemplateRefused(InvalidRequest):
-    """The model's chat template does not take these messages."""
+    """The model's chat template does not take these messages or tools."""
 
     code = "chat_template_error"
 
-    def __init__(self, reason: str) -> None:
-        super().__init__("messages", f"the model's chat template does not take them: {reason}")
+    def __init__(self, reason: str, *, param: str = "messages") -> None:
+        super().__init__(param, f"the model's chat template does not take them: {reason}")
 
 
 class ModelNotFound(RequestError):

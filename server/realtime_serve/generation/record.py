@@ -31,7 +31,7 @@ class Record:
         self.version = version
         self._metrics = metrics
         self._labels = (request.model, version, request.priority.name.lower())
-        self._tally = metrics.tally.of(version)
+        self._tally = metrics.tally.of(request.model, version)
         self._between = metrics.between_tokens.labels(*self._labels)
         self._generated = metrics.generation_tokens.labels(*self._labels)
         self._taken = False
@@ -40,6 +40,7 @@ class Record:
         self._queued: float | None = None
         self._first: float | None = None
         self._last = self._begin
+        self._lasts: dict[int, float] = {}  # by choice
         self._prompt_tokens = 0
         self._tokens = 0
         self._outcome = ""
@@ -55,24 +56,26 @@ class Record:
         self._taken = True
         self._metrics.prompt_tokens.labels(*self._labels).inc(prompt_tokens)
 
-    def started(self, queued_seconds: float) -> None:
+    def started(self, queued_seconds: float, choice: int = 0) -> None:
         """The engine has begun with it, after it waited so long."""
+        if choice:
+            return
         self._queued = queued_seconds
         self._metrics.queue_time.labels(*self._labels).observe(queued_seconds)
 
-    def saw(self, tokens: int) -> None:
-        """Tokens arrived together; the time since the last ones is shared among them."""
+    def saw(self, tokens: int, choice: int = 0) -> None:
+        """Tokens of one choice arrived together; the time since its last ones is shared among them."""
+        if not tokens:
+            return
         now = time.monotonic()
-        if self._first is None and tokens:
-            self._first = self._last = now
+        if self._first is None:
+            self._first = now
             self._metrics.first_token.labels(*self._labels).observe(now - self._begin)
             self._tally.first_token.add(now - self._begin, now)
-            between = tokens - 1
-        else:
-            between = tokens
-        for _ in range(between):
-            self._between.observe((now - self._last) / tokens)
-        self._last = now
+        last = self._lasts.get(choice, now)
+        for _ in range(tokens if choice in self._lasts else tokens - 1):
+            self._between.observe((now - last) / tokens)
+        self._last = self._lasts[choice] = now
         self._tokens += tokens
         self._generated.inc(tokens)
 

@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 from realtime_serve.callers.caller import ANYONE, Caller
 from realtime_serve.engine.messages import Sampling
+from realtime_serve.text.pieces import Piece
 
 
 class Priority(enum.IntEnum):
@@ -29,9 +30,13 @@ class Origin(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """Chat messages, for the model's chat template."""
+    """Chat messages, for the model's chat template, and the tools that it shall know of."""
 
     messages: tuple[Mapping[str, Any], ...]
+    tools: tuple[Mapping[str, Any], ...] = ()
+
+
+Prompt = str | list[int] | Conversation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,12 +47,15 @@ class GenerationRequest:
     kind: Literal["chat", "completion"]
     model: str
     version: str = ""  # that the client addresses; empty: whichever gets new work
-    prompt: str | list[int] | Conversation
+    prompts: tuple[Prompt, ...]  # at least one; each is answered n times
     sampling: Sampling
     max_tokens: int | None  # None: as many as fit
     max_tokens_field: str = "max_tokens"  # what the client called it, for error messages
     stop: tuple[str, ...] = ()
+    stop_token_ids: tuple[int, ...] = ()
     ignore_eos: bool = False
+    n: int = 1
+    echo: bool = False  # the prompt comes before its answer
     caller: Caller = ANYONE
 
     @property
@@ -56,12 +64,28 @@ class GenerationRequest:
         return Priority[self.caller.priority.upper()]
 
 
+class Chance(NamedTuple):
+    """A token that could be next."""
+
+    piece: Piece
+    logprob: float
+
+
+class TokenChances(NamedTuple):
+    """The token that was chosen, and the likeliest ones, the likeliest first."""
+
+    chosen: Chance
+    top: tuple[Chance, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """The next piece of text, never empty."""
+    """The next piece of a choice's text; empty only to bring chances."""
 
     text: str
-    completion_tokens: int  # so far
+    completion_tokens: int  # of this choice, so far
+    index: int = 0
+    chances: tuple[TokenChances, ...] = ()  # of the tokens that came since the piece before, where asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +100,13 @@ class Usage:
 class Outcome:
     """How a whole generation ended."""
 
-    finish_reason: Literal["stop", "length"]
+    finish_reasons: tuple[Literal["stop", "length"], ...]  # by choice
     usage: Usage
+
+    @property
+    def finish_reason(self) -> Literal["stop", "length"]:
+        """Of the first choice."""
+        return self.finish_reasons[0]
 
 
 Deliver = Callable[[Delta], Awaitable[None]]

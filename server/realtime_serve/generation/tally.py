@@ -70,14 +70,14 @@ class VersionTally:
 
 
 class Tally:
-    """By version. Versions are few, and stay for as long as the process lives."""
+    """By model and version. They are few, and stay for as long as the process lives."""
 
     def __init__(self) -> None:
-        self.versions: dict[str, VersionTally] = {}
+        self.models: dict[str, dict[str, VersionTally]] = {}
 
-    def of(self, version: str) -> VersionTally:
+    def of(self, model: str, version: str) -> VersionTally:
         """Return the version's own, new or old."""
-        return self.versions.setdefault(version, VersionTally())
+        return self.models.setdefault(model, {}).setdefault(version, VersionTally())
 
 
 def _rank(found: list[float], share: float) -> float | None:

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 import jinja2
 from jinja2.ext import Extension, loopcontrols
+from jinja2.meta import find_undeclared_variables
 from jinja2.nodes import Node
 from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -40,18 +41,25 @@ class ChatTemplate:
         environment.globals["raise_exception"] = _refuse
         environment.globals["strftime_now"] = _strftime_now
         self._template = environment.from_string(source)
+        self._knows_tools = "tools" in find_undeclared_variables(environment.parse(source))
         self._special_tokens = dict(special_tokens)
 
-    def render(self, messages: Sequence[Mapping[str, Any]]) -> str:
+    def render(self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] = ()) -> str:
         """Return the prompt, ending where the assistant begins to speak.
 
         Raises:
-            ChatTemplateRefused: the template does not take these messages (their order or a role, as a rule).
+            ChatTemplateRefused: the template does not take these messages (their order or a role, as a rule), or
+                knows nothing of tools.
 
         """
+        if tools and not self._knows_tools:
+            raise ChatTemplateRefused("it knows nothing of tools", param="tools")
         try:
             return self._template.render(
-                messages=messages, add_generation_prompt=True, **self._special_tokens
+                messages=messages,
+                tools=list(tools) or None,
+                add_generation_prompt=True,
+                **self._special_tokens,
             )
         except (jinja2.TemplateError, TypeError, ValueError) as error:
             raise ChatTemplateRefused(str(error)) from error

@@ -12,6 +12,7 @@ from tokenizers import Tokenizer as FastTokenizer
 
 from realtime_serve.errors import ChatTemplateMissing, TokenizerUnusable
 from realtime_serve.text.chat import ChatTemplate
+from realtime_serve.text.pieces import Piece, piece_of
 
 
 class Tokenizer:
@@ -20,26 +21,39 @@ class Tokenizer:
     def __init__(self, tokenizer: FastTokenizer, chat: ChatTemplate | None) -> None:
         self._tokenizer = tokenizer
         self._chat = chat
+        self._pieces: dict[int, Piece] = {}  # at most the vocabulary
 
     def encode(self, text: str) -> list[int]:
         """Token ids of a plain prompt, with the special tokens that the model wants around it."""
         return self._tokenizer.encode(text, add_special_tokens=True).ids
 
-    def encode_chat(self, messages: Sequence[Mapping[str, Any]]) -> list[int]:
+    def encode_chat(
+        self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] = ()
+    ) -> list[int]:
         """Token ids of a conversation; the chat template writes the special tokens itself.
 
         Raises:
             ChatTemplateMissing: the model has no chat template.
-            ChatTemplateRefused: the template does not take these messages.
+            ChatTemplateRefused: the template does not take these messages, or no tools.
 
         """
         if self._chat is None:
             raise ChatTemplateMissing
-        return self._tokenizer.encode(self._chat.render(messages), add_special_tokens=False).ids
+        return self._tokenizer.encode(self._chat.render(messages, tools), add_special_tokens=False).ids
 
     def decode(self, tokens: Sequence[int]) -> str:
         """Text of tokens, special ones left out."""
         return self._tokenizer.decode(list(tokens), skip_special_tokens=True)
+
+    def describe(self, token: int) -> Piece:
+        """Return what one token stands for, special ones too."""
+        if (piece := self._pieces.get(token)) is None:
+            name = self._tokenizer.id_to_token(token) or ""
+            piece = self._pieces[token] = piece_of(token, name, self._decode_all)
+        return piece
+
+    def _decode_all(self, tokens: Sequence[int]) -> str:
+        return self._tokenizer.decode(list(tokens), skip_special_tokens=False)
 
 
 def load_tokenizer(directory: Path) -> Tokenizer:

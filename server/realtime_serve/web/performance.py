@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from realtime_serve.generation.tally import WINDOW_SECONDS, Percentiles, Tally, VersionTally, Window
 
+Versions = Mapping[str, VersionTally]
 
-def errors_json(tally: Tally) -> dict[str, dict[str, int]]:
+
+def errors_json(versions: Versions) -> dict[str, dict[str, int]]:
     """Counts since the process began."""
     return {
         name: {
@@ -13,20 +17,23 @@ def errors_json(tally: Tally) -> dict[str, dict[str, int]]:
             "errors_total": version.errors,
             "empty_total": version.empty,
         }
-        for name, version in tally.versions.items()
+        for name, version in versions.items()
     }
 
 
-def latency_json(tally: Tally, now: float) -> dict[str, dict[str, float | int | None]]:
+def latency_json(versions: Versions, now: float) -> dict[str, dict[str, float | int | None]]:
     """The time to the first token, over the last minute."""
-    found = {name: version.first_token.percentiles(now) for name, version in tally.versions.items()}
+    found = {name: version.first_token.percentiles(now) for name, version in versions.items()}
     return {name: {"ttft_p95_ms": _ms(seen.p95), "ttft_count": seen.samples} for name, seen in found.items()}
 
 
-def percentiles_json(model: str, tally: Tally, now: float) -> dict[str, object]:
+def percentiles_json(tally: Tally, now: float) -> dict[str, object]:
     """Everything that is known of the last minute, by model and version."""
-    versions = {name: _version(version, now) for name, version in tally.versions.items()}
-    return {"window_seconds": WINDOW_SECONDS, "models": {model: {"versions": versions}}}
+    models = {
+        model: {"versions": {name: _version(version, now) for name, version in versions.items()}}
+        for model, versions in tally.models.items()
+    }
+    return {"window_seconds": WINDOW_SECONDS, "models": models}
 
 
 def _version(version: VersionTally, now: float) -> dict[str, object]:

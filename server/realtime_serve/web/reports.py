@@ -48,6 +48,7 @@ class Reports:
         """GET /status: everything that the operator and people want to know."""
         del request
         serving, models = self._serving, self._serving.models.models
+        versions = serving.metrics.tally.models.get(self._serving.models.first.name, {})
         return _answer(
             {
                 "server_version": realtime_serve.__version__,
@@ -59,8 +60,8 @@ class Reports:
                 "streams": {"active": serving.active},
                 "models": {name: _describe(model) for name, model in models.items()},
                 "queues": {name: _queue(model) for name, model in models.items()},
-                "errors": errors_json(serving.metrics.tally),
-                "latency": latency_json(serving.metrics.tally, time.monotonic()),
+                "errors": errors_json(versions),
+                "latency": latency_json(versions, time.monotonic()),
             }
         )
 
@@ -74,8 +75,7 @@ class Reports:
     async def metrics(self, request: web.Request) -> web.Response:
         """GET /metrics: for Prometheus; percentiles of the last minute for those who ask for JSON."""
         if _wants_json(request):
-            name, tally = self._serving.models.first.name, self._serving.metrics.tally
-            return _answer(percentiles_json(name, tally, time.monotonic()))
+            return _answer(percentiles_json(self._serving.metrics.tally, time.monotonic()))
         return web.Response(
             body=self._serving.metrics.render(),
             headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"},

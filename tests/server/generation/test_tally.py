@@ -32,9 +32,9 @@ def test_a_version_answers_for_what_it_failed_to_do(outcome, taken, counts):
 
 def test_versions_are_told_apart():
     tally = Tally()
-    tally.of("1").requests += 1
-    assert tally.of("2").requests == 0
-    assert tally.of("1").requests == 1
+    tally.of("chat", "1").requests += 1
+    assert tally.of("chat", "2").requests == tally.of("code", "1").requests == 0
+    assert tally.of("chat", "1").requests == 1
 
 
 def test_a_window_without_samples_has_no_percentiles():

@@ -18,6 +18,8 @@ from realtime_serve.web.openai.reading import Wish, read_chat, read_completion
 CHAT = {"model": "chat", "messages": [{"role": "user", "content": "Hi"}]}
 PLAIN = {"model": "chat", "prompt": "abc"}
 
+TOOL = {"type": "function", "function": {"name": "weather"}}
+
 WRONG = [
     ({"temperature": "hot"}, "temperature", "invalid_value", "expected `float"),
     ({"temperature": 2.1}, "temperature", "invalid_value", "<= 2"),
@@ -28,9 +30,16 @@ WRONG = [
     ({"seed": 2**63}, "seed", "invalid_value", ""),
     ({"stop": ["a", "b", "c", "d", "e"]}, "stop", "invalid_value", "length <= 4"),
     ({"stop": ""}, "stop", "invalid_value", "length >= 1"),
-    ({"n": 2}, "n", "invalid_value", "only 1 is"),
-    ({"presence_penalty": 0.5}, "presence_penalty", "invalid_value", "only 0 is"),
-    ({"logit_bias": {"5": 1}}, "logit_bias", "invalid_value", "only {} is"),
+    ({"n": 0}, "n", "invalid_value", ">= 1"),
+    ({"n": 129}, "n", "invalid_value", "<= 128"),
+    ({"min_p": 1.5}, "min_p", "invalid_value", "<= 1"),
+    ({"presence_penalty": 2.5}, "presence_penalty", "invalid_value", "<= 2"),
+    ({"frequency_penalty": -2.5}, "frequency_penalty", "invalid_value", ">= -2"),
+    ({"repetition_penalty": 0}, "repetition_penalty", "invalid_value", "> 0"),
+    ({"logit_bias": {"5": 101}}, "logit_bias[...]", "invalid_value", "<= 100"),
+    ({"logit_bias": {"9999": 1}}, "logit_bias", "invalid_value", "outside the vocabulary (0 to 259)"),
+    ({"stop_token_ids": [260]}, "stop_token_ids", "invalid_value", "outside the vocabulary (0 to 259)"),
+    ({"max_tokens": 2, "min_tokens": 3}, "min_tokens", "invalid_value", "more than the 2 of max_tokens"),
     ({"stream_options": {"include_usage": True}}, "stream_options", "invalid_value", "stream: true"),
     (
         {"stream": True, "stream_options": {"usage": 1}},
@@ -52,16 +61,25 @@ WRONG_CHAT = [
     ),
     ({"max_tokens": 1, "max_completion_tokens": 2}, "max_tokens", "invalid_value", "differs"),
     ({"max_completion_tokens": 5000}, "max_completion_tokens", "invalid_value", "limit of 4096"),
-    ({"tools": [{"type": "function"}]}, "tools", "invalid_value", "only [] is"),
+    ({"max_completion_tokens": 2, "min_tokens": 3}, "min_tokens", "invalid_value", "max_completion_tokens"),
+    ({"tools": [{"type": "function"}]}, "tools[0].function", "invalid_value", "missing"),
+    ({"tools": [TOOL]}, "tools", "chat_template_error", "knows nothing of tools"),
+    ({"tools": [TOOL], "tool_choice": "required"}, "tool_choice", "invalid_value", "not supported"),
+    ({"messages": [{"role": "user", "content": None}]}, "messages[0].content", "invalid_value", "missing"),
+    ({"top_logprobs": 3}, "top_logprobs", "invalid_value", "logprobs: true"),
+    ({"logprobs": True, "top_logprobs": 21}, "top_logprobs", "invalid_value", "<= 20"),
     ({"response_format": {"type": "json_object"}}, "response_format", "invalid_value", "not supported"),
-    ({"logprobs": True}, "logprobs", "invalid_value", "only false is"),
 ]
 WRONG_PLAIN = [
-    ({"prompt": ["a", "b"]}, "prompt", "invalid_value", "one prompt"),
+    ({"prompt": ["a", 5]}, "prompt", "invalid_value", "not both in one list"),
+    ({"prompt": ["a", ""]}, "prompt", "invalid_value", "empty"),
+    ({"prompt": ["a"] * 65, "n": 2}, "prompt", "invalid_value", "130 answers"),
+    ({"logprobs": 21}, "logprobs", "invalid_value", "<= 20"),
+    ({"best_of": 3, "n": 2}, "best_of", "invalid_value", "only the value of n"),
+    ({"echo": True, "logprobs": 1}, "echo", "invalid_value", "not with logprobs"),
     ({"prompt": ""}, "prompt", "invalid_value", "empty"),
     ({"prompt": [1, 99999]}, "prompt", "invalid_value", "99999"),
     ({"prompt": "x" * 3000}, None, "context_length_exceeded", "3000 tokens"),
-    ({"echo": True}, "echo", "invalid_value", "only false is"),
 ]
 CASES = [
     *(("chat/completions", CHAT | change, *wants) for change, *wants in WRONG + WRONG_CHAT),

@@ -40,13 +40,13 @@ async def answer(request: web.Request, serving: Serving, wish: Wish) -> web.Stre
 async def _whole(
     request: web.Request, generation: Generation, shape: Shape, streaming: Streaming
 ) -> web.StreamResponse:
-    pieces: list[str] = []
+    deltas: list[Delta] = []
 
     async def keep(delta: Delta) -> None:
-        pieces.append(delta.text)
+        deltas.append(delta)
 
     outcome = await generation.run(keep)
-    body = shape.whole("".join(pieces), outcome)
+    body = shape.whole(deltas, outcome)
     return await send_json(request, body, idle_seconds=streaming.idle_timeout_seconds)
 
 
@@ -61,12 +61,12 @@ async def _resumable(request: web.Request, serving: Serving, wish: Wish) -> web.
 
 async def _stream(events: Sink, generation: Generation, shape: Shape, wish: Wish) -> None:
     async def pass_on(delta: Delta) -> None:
-        usage = Usage(generation.prompt_tokens, delta.completion_tokens)
-        await events.send(shape.delta(delta.text, usage))
+        usage = Usage(generation.prompt_tokens, generation.completion_tokens)
+        await events.send(shape.delta(delta, usage))
 
     async with events:
         try:
-            await events.send(shape.first())
+            await events.send(b"".join(shape.first(index) for index in range(generation.count)))
             outcome = await generation.run(pass_on)
         except ReaderIdle:
             raise  # there is nobody to tell

@@ -7,29 +7,22 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 from msgspec import Meta, UnsetType
 
+from realtime_serve.engine.messages import MOST_LOGPROBS
 from realtime_serve.errors import InvalidRequest
 from realtime_serve.settings.runtime import split_path
 
 Stop = Annotated[str, Meta(min_length=1, max_length=256)]
+TokenId = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 Anything = Any | UnsetType  # the value is looked at by hand (OFF) or not at all
 
 _B = TypeVar("_B", bound="Body")
 
+MOST_CHOICES = 128  # sequences for one request
+
 # Fields that would change the answer in a way this server does not know, and the values that ask for nothing.
 OFF: dict[str, tuple[object, ...]] = {
-    "n": (1,),
-    "best_of": (1,),
-    "echo": (False,),
     "suffix": ("",),
-    "logprobs": (False,),
-    "top_logprobs": (0,),
-    "presence_penalty": (0,),
-    "frequency_penalty": (0,),
-    "repetition_penalty": (1,),
-    "min_p": (0,),
-    "logit_bias": ({},),
     "response_format": ({"type": "text"},),
-    "tools": ([],),
     "tool_choice": ("none", "auto"),
     "functions": ([],),
     "function_call": ("none", "auto"),
@@ -60,15 +53,17 @@ class Body(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     top_k: Annotated[int, Meta(ge=-1, le=1_000_000)] | None = None  # 0 and -1: not limited
     seed: Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | None = None
     stop: Stop | Annotated[list[Stop], Meta(max_length=4)] | None = None
+    stop_token_ids: Annotated[list[TokenId], Meta(max_length=64)] | None = None
     ignore_eos: bool | None = None
-
-    n: Anything = msgspec.UNSET
-    logprobs: Anything = msgspec.UNSET
-    presence_penalty: Anything = msgspec.UNSET
-    frequency_penalty: Anything = msgspec.UNSET
-    repetition_penalty: Anything = msgspec.UNSET
-    min_p: Anything = msgspec.UNSET
-    logit_bias: Anything = msgspec.UNSET
+    min_tokens: Annotated[int, Meta(ge=0, le=4_194_304)] | None = None
+    n: Annotated[int, Meta(ge=1, le=MOST_CHOICES)] | None = None
+    min_p: Annotated[float, Meta(ge=0, le=1)] | None = None
+    presence_penalty: Annotated[float, Meta(ge=-2, le=2)] | None = None
+    frequency_penalty: Annotated[float, Meta(ge=-2, le=2)] | None = None
+    repetition_penalty: Annotated[float, Meta(gt=0, le=10)] | None = None
+    logit_bias: (
+        Annotated[dict[TokenId, Annotated[float, Meta(ge=-100, le=100)]], Meta(max_length=1024)] | None
+    ) = None
 
     # For the one who asks; they change no answer.
     user: Anything = msgspec.UNSET
@@ -82,16 +77,48 @@ class TextPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     text: str
 
 
+class Function(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What a model may call."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=256)]
+    description: str | None = None
+    parameters: dict[str, Any] | None = None  # a JSON schema
+    strict: bool | None = None
+
+
+class Tool(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Functions are the only kind."""
+
+    type: Literal["function"]
+    function: Function
+
+
+class FunctionCall(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a model called."""
+
+    name: str
+    arguments: str  # JSON
+
+
+class ToolCall(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One call in an assistant's message."""
+
+    id: str
+    type: Literal["function"]
+    function: FunctionCall
+
+
 class Message(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A chat message. The fields that may only be null are in messages that clients send back as they came."""
 
-    role: Literal["system", "developer", "user", "assistant"]
-    content: str | list[TextPart]
+    role: Literal["system", "developer", "user", "assistant", "tool"]
+    content: str | list[TextPart] | None = None  # null only beside tool_calls
     name: str | None = None
+    tool_calls: list[ToolCall] | None = None
+    tool_call_id: str | None = None
     refusal: None = None
     audio: None = None
     function_call: None = None
-    tool_calls: None = None
     annotations: Annotated[list[Any], Meta(max_length=0)] | None = None
 
 
@@ -101,9 +128,10 @@ class ChatBody(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
     messages: Annotated[list[Message], Meta(min_length=1)]
     max_completion_tokens: Annotated[int, Meta(ge=1)] | None = None
 
-    top_logprobs: Anything = msgspec.UNSET
+    logprobs: bool | None = None
+    top_logprobs: Annotated[int, Meta(ge=0, le=MOST_LOGPROBS)] | None = None
+    tools: Annotated[list[Tool], Meta(max_length=128)] | None = None
     response_format: Anything = msgspec.UNSET
-    tools: Anything = msgspec.UNSET
     tool_choice: Anything = msgspec.UNSET
     functions: Anything = msgspec.UNSET
     function_call: Anything = msgspec.UNSET
@@ -123,9 +151,10 @@ class CompletionBody(Body, frozen=True, kw_only=True, forbid_unknown_fields=True
     """POST /v1/completions."""
 
     prompt: str | list[str | int | list[int]]
+    echo: bool | None = None
+    logprobs: Annotated[int, Meta(ge=0, le=MOST_LOGPROBS)] | None = None
+    best_of: int | None = None
 
-    best_of: Anything = msgspec.UNSET
-    echo: Anything = msgspec.UNSET
     suffix: Anything = msgspec.UNSET
 
 
@@ -138,12 +167,22 @@ def decode_chat(content: bytes) -> ChatBody:
     body = _decode(content, _CHAT)
     if body.max_tokens is not None and body.max_completion_tokens not in (None, body.max_tokens):
         raise InvalidRequest("max_tokens", "differs from max_completion_tokens; send one of them")
+    if body.top_logprobs and not body.logprobs:
+        raise InvalidRequest("top_logprobs", "only with logprobs: true")
+    for number, message in enumerate(body.messages):
+        if message.content is None and not (message.role == "assistant" and message.tool_calls):
+            raise InvalidRequest(f"messages[{number}].content", "required, but missing")
     return body
 
 
 def decode_completion(content: bytes) -> CompletionBody:
     """Read a completion body; InvalidRequest names the field that is wrong."""
-    return _decode(content, _COMPLETION)
+    body = _decode(content, _COMPLETION)
+    if body.best_of not in (None, body.n or 1):
+        raise InvalidRequest("best_of", "not supported by this server; only the value of n is")
+    if body.echo and body.logprobs is not None:
+        raise InvalidRequest("echo", "not with logprobs: this server computes none of the prompt")
+    return body
 
 
 def _decode(content: bytes, decoder: msgspec.json.Decoder[_B]) -> _B:

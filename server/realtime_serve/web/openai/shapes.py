@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import msgspec
 
-from realtime_serve.generation.request import Outcome, Usage
+from realtime_serve.generation.request import Delta, Outcome, TokenChances, Usage
+from realtime_serve.web.openai.chances import chat_logprobs, completion_logprobs
 
 UsageInChunks = Literal["no", "null", "all"]  # null: asked for, and comes in a chunk of its own
 
 DONE = b"data: [DONE]\n\n"
 
 _encode = msgspec.json.encode
+_NULL = b'"logprobs":null'
 
 
 class Shape:
@@ -33,48 +37,63 @@ class Shape:
         }
         self._usage_in_chunks = usage_in_chunks
         head = _encode({**self._common, "object": self._chunk_object})[:-1]
-        self._head = b"data: " + head + b',"choices":[{"index":0,'
-        self._tail = b',"logprobs":null,"finish_reason":null}]'
+        self._head = b"data: " + head + b',"choices":[{"index":'
         self._end = b"}\n\n" if usage_in_chunks == "no" else b',"usage":null}\n\n'
 
-    def first(self) -> bytes:
-        """Return what goes before any text."""
+    def first(self, index: int) -> bytes:
+        """Return what goes before any text of a choice."""
+        del index
         return b""
 
-    def delta(self, text: str, usage: Usage) -> bytes:
+    def delta(self, delta: Delta, usage: Usage) -> bytes:
         """Return the chunk of one piece of text."""
-        return b"".join((self._head, self._text(text), self._tail, self._usage_end(usage)))
+        chances = self._chances(delta.index, delta.chances) if delta.chances else _NULL
+        return self._chunk(delta.index, self._text(delta.text), chances, b"null", self._usage_end(usage))
 
     def last(self, outcome: Outcome) -> bytes:
-        """Return the chunk that says why the text ended."""
-        finish = b',"logprobs":null,"finish_reason":' + _encode(outcome.finish_reason) + b"}]"
-        return b"".join((self._head, self._nothing(), finish, self._usage_end(outcome.usage)))
+        """Return the chunks that say why each choice ended."""
+        end = self._usage_end(outcome.usage)
+        return b"".join(
+            self._chunk(index, self._nothing(), _NULL, _encode(reason), end)
+            for index, reason in enumerate(outcome.finish_reasons)
+        )
 
     def usage(self, usage: Usage) -> bytes:
         """Return the chunk that has the usage and no text."""
         chunk = {**self._common, "object": self._chunk_object, "choices": [], "usage": usage_json(usage)}
         return b"data: " + _encode(chunk) + b"\n\n"
 
-    def whole(self, text: str, outcome: Outcome) -> bytes:
+    def whole(self, deltas: Sequence[Delta], outcome: Outcome) -> bytes:
         """Return the body of an answer that is not streamed."""
-        choice = {
-            "index": 0,
-            **self._whole_text(text),
-            "logprobs": None,
-            "finish_reason": outcome.finish_reason,
-        }
-        body = {
-            **self._common,
-            "object": self._object,
-            "choices": [choice],
-            "usage": usage_json(outcome.usage),
-        }
-        return _encode(body)
+        texts: dict[int, list[str]] = defaultdict(list)
+        chances: dict[int, list[TokenChances]] = defaultdict(list)
+        for delta in deltas:
+            texts[delta.index].append(delta.text)
+            chances[delta.index] += delta.chances
+        choices = [
+            {
+                "index": index,
+                **self._whole_text("".join(texts[index])),
+                "logprobs": self._logprobs(chances[index], 0) if chances[index] else None,
+                "finish_reason": reason,
+            }
+            for index, reason in enumerate(outcome.finish_reasons)
+        ]
+        usage = usage_json(outcome.usage)
+        return _encode({**self._common, "object": self._object, "choices": choices, "usage": usage})
+
+    def _chunk(self, index: int, text: bytes, chances: bytes, reason: bytes, end: bytes) -> bytes:
+        number = b"0," if index == 0 else b"%d," % index
+        return b"".join((self._head, number, text, b",", chances, b',"finish_reason":', reason, b"}]", end))
 
     def _usage_end(self, usage: Usage) -> bytes:
         if self._usage_in_chunks != "all":
             return self._end
         return b',"usage":' + _encode(usage_json(usage)) + b"}\n\n"
+
+    def _chances(self, index: int, chances: Sequence[TokenChances]) -> bytes:
+        del index
+        return b'"logprobs":' + _encode(self._logprobs(chances, 0))
 
     def _text(self, text: str) -> bytes:
         raise NotImplementedError
@@ -83,6 +102,9 @@ class Shape:
         raise NotImplementedError
 
     def _whole_text(self, text: str) -> dict[str, Any]:
+        raise NotImplementedError
+
+    def _logprobs(self, chances: Sequence[TokenChances], offset: int) -> dict[str, Any]:
         raise NotImplementedError
 
 
@@ -93,8 +115,9 @@ class ChatShape(Shape):
     _object = "chat.completion"
     _chunk_object = "chat.completion.chunk"
 
-    def first(self) -> bytes:
-        return b"".join((self._head, b'"delta":{"role":"assistant","content":""}', self._tail, self._end))
+    def first(self, index: int) -> bytes:
+        role = b'"delta":{"role":"assistant","content":""}'
+        return self._chunk(index, role, _NULL, b"null", self._end)
 
     def _text(self, text: str) -> bytes:
         return b'"delta":{"content":' + _encode(text) + b"}"
@@ -105,6 +128,10 @@ class ChatShape(Shape):
     def _whole_text(self, text: str) -> dict[str, Any]:
         return {"message": {"role": "assistant", "content": text, "refusal": None}}
 
+    def _logprobs(self, chances: Sequence[TokenChances], offset: int) -> dict[str, Any]:
+        del offset
+        return chat_logprobs(chances)
+
 
 class CompletionShape(Shape):
     """POST /v1/completions."""
@@ -112,6 +139,15 @@ class CompletionShape(Shape):
     _id_prefix = "cmpl"
     _object = "text_completion"
     _chunk_object = "text_completion"
+
+    def __init__(self, **common: Any) -> None:
+        super().__init__(**common)
+        self._offsets: dict[int, int] = defaultdict(int)  # characters told so far, by choice
+
+    def _chances(self, index: int, chances: Sequence[TokenChances]) -> bytes:
+        offset = self._offsets[index]
+        self._offsets[index] += sum(len(token.chosen.piece.text) for token in chances)
+        return b'"logprobs":' + _encode(self._logprobs(chances, offset))
 
     def _text(self, text: str) -> bytes:
         return b'"text":' + _encode(text)
@@ -121,6 +157,9 @@ class CompletionShape(Shape):
 
     def _whole_text(self, text: str) -> dict[str, Any]:
         return {"text": text}
+
+    def _logprobs(self, chances: Sequence[TokenChances], offset: int) -> dict[str, Any]:
+        return completion_logprobs(chances, offset)
 
 
 def usage_json(usage: Usage) -> dict[str, int]:
