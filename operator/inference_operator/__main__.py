@@ -23,10 +23,13 @@ from inference_operator.cluster.client import Client
 from inference_operator.cluster.events import Recorder
 from inference_operator.cluster.lease import Lease
 from inference_operator.cluster.observe import Observer
+from inference_operator.cluster.pace import Pace
 from inference_operator.cluster.pods import PodReader
 from inference_operator.cluster.rooms import RoomReader
 from inference_operator.cluster.secrets import KeyReader
+from inference_operator.cluster.survey import Surveyor
 from inference_operator.cluster.verify import Verifier
+from inference_operator.controller.memory import Memory
 from inference_operator.controller.metrics import Key, Metrics
 from inference_operator.controller.queue import WorkQueue
 from inference_operator.controller.reconcile import Reconciler
@@ -52,6 +55,7 @@ class Operator:
         self.metrics = Metrics(self.registry)
         self.queue: WorkQueue[Key] = WorkQueue()
         self.metrics.watch_queue(lambda: self.queue.depth, lambda: self.queue.oldest)
+        self.memory = Memory()
         self.leads = False
         self.resync: Resync | None = None
 
@@ -67,21 +71,27 @@ class Operator:
                 return
             verifier = Verifier(client=client, questioner=Questioner())
             stack.push_async_callback(verifier.close)
-            await self._work(client, self._reconciler(client, pods, verifier), lease)
+            surveyor = Surveyor(client=client, pods=pods, namespaces=self.options.namespaces)
+            await self._work(surveyor, self._reconciler(client, pods, verifier), lease)
 
     async def _connect(self, stack: AsyncExitStack) -> tuple[Lease | None, Client]:
-        """One connection pool; writes are guarded by the lease, but for the lease's own."""
+        """One connection pool; all requests are paced and writes guarded by the lease, but for the lease's own."""
         free = await Client.connect(self.options.kubeconfig, count=self.metrics.count_request)
         stack.push_async_callback(free.close)
         if not self.options.lease:
-            return None, free
+            return None, Client(api=free.api, count=self.metrics.count_request, pace=self._pace())
         lease = Lease(
             client=free,
             namespace=self.options.lease_namespace,
             name=self.options.lease,
             identity=f"{socket.gethostname()}_{uuid4().hex[:8]}",
         )
-        return lease, Client(api=free.api, count=self.metrics.count_request, guard=lease.check)
+        guarded = Client(api=free.api, count=self.metrics.count_request, guard=lease.check, pace=self._pace())
+        return lease, guarded
+
+    def _pace(self) -> Pace:
+        rate = self.options.requests_per_second
+        return Pace(rate=rate, burst=2 * rate)
 
     async def _lead(self, lease: Lease | None, stack: AsyncExitStack) -> bool:
         """Wait until we may work; False when told to stop before."""
@@ -95,12 +105,12 @@ class Operator:
         self.metrics.leader.set(1)
         return True
 
-    async def _work(self, client: Client, reconciler: Reconciler, lease: Lease | None) -> None:
+    async def _work(self, surveyor: Surveyor, reconciler: Reconciler, lease: Lease | None) -> None:
         self.resync = Resync(
-            client=client,
+            surveyor=surveyor,
             queue=self.queue,
             metrics=self.metrics,
-            namespaces=self.options.namespaces,
+            memory=self.memory,
             every=self.options.resync_seconds,
         )
         worker = Worker(queue=self.queue, reconcile=reconciler.reconcile, metrics=self.metrics)
@@ -136,6 +146,7 @@ class Operator:
             reporter=Reporter(client=client),
             recorder=Recorder(client=client),
             metrics=self.metrics,
+            memory=self.memory,
         )
 
     def _rooms(self, client: Client) -> RoomReader | None:

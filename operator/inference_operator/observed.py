@@ -251,12 +251,20 @@ class Observed:
     """Whether this operator was told to keep a NetworkPolicy for each model."""
     operator_namespace: str = ""
     """Where the operator's own pods are; empty: not known."""
+    fingerprint: str = ""
+    """Of everything that was listed; equal to that of a later survey when nothing has changed."""
     client_keys: Mapping[str, ClientKeys] = field(default_factory=dict)
     """By the client's name."""
     prompts: Mapping[str, str] | None = None
     """The data of the ConfigMap that `spec.rollout.verification.promptsFrom` names; None where there is none."""
     secrets_refused: str = ""
     """Why Secrets could not be read at all, as a sentence without its full stop; empty where they could."""
+
+    @property
+    def streams(self) -> int:
+        """Active, of all pods that could be asked."""
+        pods = [pod for fleet in self.fleets for pod in fleet.live_pods]
+        return sum(pod.report.streams.active for pod in pods if pod.report)
 
     def child(self, kind: str, name: str) -> Child | None:
         return next((child for child in self.children if (child.kind, child.name) == (kind, name)), None)
@@ -271,7 +279,7 @@ def names_to_look_up(
 ) -> tuple[tuple[str, str], ...]:
     """(kind, name) of all that a plan could write and a list by our label would not show if it were foreign.
 
-    `fleets` are the names of the fleets found; `revision` is what the spec asks for, None when it makes no sense.
+    `fleets` are the names of the fleets found; `revision` is what a fleet is yet to be made for, None for nothing.
     """
     services = (("Service", names.active_service(model)), ("Service", names.preview_service(model)))
     wanted = () if revision is None else tuple(names.fleet_candidates(model, revision))

@@ -42,6 +42,8 @@ class Options:
     """Empty: $KUBECONFIG, else the pod's service account, else ~/.kube/config."""
     workers: int = 4
     """Models that are worked on at once."""
+    requests_per_second: float = 100.0
+    """To the API server; twice as many at once."""
     resync_seconds: float = 300.0
     log_level: str = "info"
 
@@ -90,8 +92,8 @@ def _run_options(
     namespaces = given.namespace or environment.get("OPERATOR_NAMESPACE", "").replace(",", " ").split()
     if bool(given.lease) != bool(given.lease_namespace):
         parser.error("--lease and --lease-namespace belong together")
-    if given.workers < 1 or given.resync_seconds <= 0:
-        parser.error("--workers and --resync-seconds must be above zero")
+    if given.workers < 1 or given.resync_seconds <= 0 or given.requests_per_second <= 0:
+        parser.error("--workers, --resync-seconds and --requests-per-second must be above zero")
     if not 1 <= given.http_port <= 65535:
         parser.error("--http-port must be from 1 to 65535")
     return Options(
@@ -105,6 +107,7 @@ def _run_options(
         lease_namespace=given.lease_namespace,
         kubeconfig=given.kubeconfig,
         workers=given.workers,
+        requests_per_second=given.requests_per_second,
         resync_seconds=given.resync_seconds,
         log_level=given.log_level,
     )
@@ -162,6 +165,7 @@ def _add_run(run: argparse.ArgumentParser, environment: Mapping[str, str]) -> No
     add("--lease-namespace", "", "namespace of that Lease", metavar="NS")
     add("--kubeconfig", "", "for a run outside the cluster", metavar="FILE")
     add("--workers", 4, "models that are worked on at once", type=int)
+    add("--requests-per-second", 100.0, "to the API server; twice as many may come at once", type=float)
     add("--resync-seconds", 300.0, "how often every model is looked at anyway", type=float)
     add("--log-level", "info", "how much to log", choices=_LEVELS)
 

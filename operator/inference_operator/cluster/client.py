@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
@@ -17,13 +17,18 @@ from kubernetes.aio.dynamic import DynamicClient
 
 from inference_operator import names
 from inference_operator.cluster.kinds import Kind
+from inference_operator.cluster.pace import Pace
 from inference_operator.errors import ClusterError, NamespaceEnding, Refused, StaleObservation
 
 Object = dict[str, Any]
+Page = list[Object]
 
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"
+
+METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+"""Asks for a list of names, versions, labels and annotations alone."""
 
 TIMEOUT = aiohttp.ClientTimeout(total=15, connect=5)
 _PASSING = (HTTPStatus.UNAUTHORIZED, HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
@@ -53,6 +58,8 @@ class Client:
     """Called with the verb and the HTTP status (or `error`) of every request."""
     guard: Callable[[], None] = _allow
     """Called before every write; raises when this process may not write any more."""
+    pace: Pace | None = None
+    """How fast requests may follow one another; None: as fast as they come."""
     _dynamic: DynamicClient = field(init=False)
 
     def __post_init__(self) -> None:
@@ -79,26 +86,45 @@ class Client:
             return None
 
     async def list(
-        self, kind: Kind, namespace: str = "", *, labels: str = "", fields: str = ""
-    ) -> list[Object]:
+        self,
+        kind: Kind,
+        namespace: str = "",
+        *,
+        labels: str = "",
+        fields: str = "",
+        only_metadata: bool = False,
+    ) -> Page:
         """All that match, live from the store; without a namespace, of all namespaces."""
-        found: list[Object] = []
-        page = ""
+        pages = self.pages(kind, namespace, labels=labels, fields=fields, only_metadata=only_metadata)
+        return [item async for page in pages for item in page]
+
+    async def pages(
+        self,
+        kind: Kind,
+        namespace: str = "",
+        *,
+        labels: str = "",
+        fields: str = "",
+        only_metadata: bool = False,
+        size: int = PAGE,
+    ) -> AsyncIterator[Page]:
+        """The same, so many at a time."""
+        accept = METADATA if only_metadata else ""
+        token = ""
         while True:
             query = {
-                "limit": str(PAGE),
+                "limit": str(size),
                 "labelSelector": labels,
                 "fieldSelector": fields,
-                "continue": page,
+                "continue": token,
             }
-            answer = await self._send("list", "GET", kind.path(namespace), query=query)
-            # The items of a list do not say what they are.
-            found.extend(
-                {"apiVersion": kind.api_version, "kind": kind.name, **item} for item in answer["items"]
-            )
-            page = answer["metadata"].get("continue") or ""
-            if not page:
-                return found
+            answer = await self._send("list", "GET", kind.path(namespace), query=query, accept=accept)
+            # The items of a list do not say what they are; a list of metadata that has none says null.
+            found = answer["items"] or ()
+            yield [{**item, "apiVersion": kind.api_version, "kind": kind.name} for item in found]
+            token = answer["metadata"].get("continue") or ""
+            if not token:
+                return
 
     async def create(self, kind: Kind, namespace: str, body: Object) -> Object:
         return await self._write("create", "POST", kind.path(namespace), body, manager=names.MANAGER)
@@ -181,13 +207,17 @@ class Client:
         body: object = None,
         content_type: str = "application/json",
         query: Mapping[str, str] | None = None,
+        accept: str = "",
     ) -> Object:
+        if self.pace is not None:
+            await self.pace.wait()
         call = self._dynamic.request(
             method,
             path,
             body=body,
             serialize=False,
             content_type=content_type,
+            header_params={"Accept": accept} if accept else {},
             query_params=[(key, value) for key, value in (query or {}).items() if value],
             _request_timeout=TIMEOUT,
         )

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from inference_operator import names, spec
 from inference_operator.cluster import convert, kinds
 from inference_operator.cluster.client import Client, Object
+from inference_operator.cluster.fingerprint import fingerprint
 from inference_operator.cluster.pods import PodReader
 from inference_operator.cluster.rooms import RoomReader
 from inference_operator.cluster.secrets import KeyReader
@@ -61,6 +62,9 @@ class Observer:
             children=tuple(children),
             endpoints=convert.read_endpoints(slices),
             default_image=self.default_image,
+            fingerprint=fingerprint(
+                content, [*deployments, *pods, *(one for some in listed for one in some)]
+            ),
             network_policies=self.network_policies,
             operator_namespace=self.operator_namespace,
             prompts=prompts,
@@ -107,7 +111,7 @@ class Observer:
             ("Deployment", fleet.name) for fleet in fleets
         }
         fleet_names = tuple(fleet.name for fleet in fleets)
-        revision = spec.revision(wanted) if wanted else None
+        revision = _unborn(wanted, fleets) if wanted else None
         unseen = [place for place in names_to_look_up(model.name, revision, fleet_names) if place not in seen]
         found = await asyncio.gather(
             *(self.client.get(kinds.BY_NAME[kind], model.namespace, name) for kind, name in unseen)
@@ -124,6 +128,17 @@ def _fleets(deployments: Iterable[Object], pods: list[tuple[str, Pod]]) -> tuple
         convert.read_fleet(found, (pod for fleet, pod in pods if fleet == found["metadata"]["name"]))
         for found in deployments
     )
+
+
+def _unborn(wanted: Spec, fleets: Iterable[Fleet]) -> str | None:
+    """The revision asked for, when a fleet may have to be made for it; None while one runs that is no failure."""
+    revision = spec.revision(wanted)
+    serving = (
+        fleet.replicas > 0 and not fleet.failed and fleet.drain_started is None
+        for fleet in fleets
+        if fleet.revision == revision
+    )
+    return None if any(serving) else revision
 
 
 def _parse(model: Model) -> Spec | None:

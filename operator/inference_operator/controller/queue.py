@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from collections import deque
 from collections.abc import Callable, Hashable
@@ -109,10 +110,10 @@ class WorkQueue(Generic[K]):
             self._again.discard(key)
             self.add(key)
 
-    def retry(self, key: K) -> float:
+    def retry(self, key: K, *, at_most: float = math.inf) -> float:
         """Add a key that failed after its backoff, and tell how long that is."""
         self._failures[key] = self._failures.get(key, 0) + 1
-        delay = self._backoff.delay(self._failures[key], self._chance())
+        delay = min(self._backoff.delay(self._failures[key], self._chance()), at_most)
         self.add_after(key, delay)
         return delay
 

@@ -11,6 +11,8 @@ from inference_operator.actions import Event, Plan
 from inference_operator.cluster.apply import Executor
 from inference_operator.cluster.events import Recorder
 from inference_operator.cluster.observe import Observer
+from inference_operator.cluster.survey import Sighting
+from inference_operator.controller.memory import Memory
 from inference_operator.controller.metrics import Key, Metrics
 from inference_operator.controller.report import Reporter
 from inference_operator.errors import Refused
@@ -31,6 +33,7 @@ class Reconciler:
     reporter: Reporter
     recorder: Recorder
     metrics: Metrics
+    memory: Memory
     decide: Callable[[Observed], Plan] = plan
 
     async def reconcile(self, key: Key) -> float | None:
@@ -45,6 +48,7 @@ class Reconciler:
         observed = await self.observer.observe(*key)
         if observed is None:
             self.metrics.forget(key)
+            self.memory.forget(key)
             return None
         planned = self.decide(observed)
         await self._perform(observed, planned)
@@ -55,6 +59,7 @@ class Reconciler:
             await self.recorder.record(observed.model, event)
         self.metrics.show(key, planned.status or {})
         await self.reporter.report(observed.model, planned.status)
+        self.memory.note(key, Sighting(observed.fingerprint, observed.streams))
         return planned.recheck_after
 
     async def _perform(self, observed: Observed, planned: Plan) -> None:

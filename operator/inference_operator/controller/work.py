@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from inference_operator.cluster import kinds
-from inference_operator.cluster.client import Client
+from inference_operator.cluster.survey import Surveyor
+from inference_operator.controller.memory import Memory
 from inference_operator.controller.metrics import Key, Metrics
 from inference_operator.controller.queue import QueueStopped, WorkQueue
 from inference_operator.errors import ClusterError, LeaseLost, NamespaceEnding, StaleObservation
+
+STALE = 2.0
+"""Seconds at most before a model is looked at again of which somebody wrote first: nothing is wrong with it."""
 
 _log = logging.getLogger(__name__)
 
@@ -45,7 +49,7 @@ class Worker:
             self.queue.forget(key)
             _log.info("%s/%s: left alone: %s", *key, error)
         except StaleObservation as error:
-            self._retry(key, "stale", logging.DEBUG, str(error))
+            self._retry(key, "stale", logging.DEBUG, str(error), at_most=STALE)
         except ClusterError as error:
             self._retry(key, "failed", logging.WARNING, str(error))
         except LeaseLost:
@@ -59,21 +63,24 @@ class Worker:
             if again is not None:
                 self.queue.add_after(key, again)
 
-    def _retry(self, key: Key, result: str, level: int, why: str) -> None:
+    def _retry(self, key: Key, result: str, level: int, why: str, *, at_most: float = math.inf) -> None:
         self.metrics.reconciles.labels(result).inc()
-        delay = self.queue.retry(key)
+        delay = self.queue.retry(key, at_most=at_most)
         _log.log(level, "%s/%s: again in %.1f s: %s", *key, delay, why)
 
 
 @dataclass(kw_only=True)
 class Resync:
-    """Lists all models every `every` seconds: whatever an event stream has missed is found then."""
+    """Looks at all models every `every` seconds: whatever an event stream has missed is found then.
 
-    client: Client
+    A model is queued only when something about it is not as its last run saw it, so a thousand models at rest cost
+    a few lists and not a thousand runs.
+    """
+
+    surveyor: Surveyor
     queue: WorkQueue[Key]
     metrics: Metrics
-    namespaces: Sequence[str] = ()
-    """Empty: all."""
+    memory: Memory
     every: float = 300.0
     retry: float = 5.0
     clock: Callable[[], float] = time.monotonic
@@ -94,16 +101,12 @@ class Resync:
 
     async def _once(self) -> bool:
         try:
-            models = [
-                model
-                for namespace in self.namespaces or ("",)
-                for model in await self.client.list(kinds.MODEL, namespace)
-            ]
+            seen = {Key(*place): sighting for place, sighting in (await self.surveyor.look()).items()}
         except ClusterError as error:
             _log.warning("resync: %s", error)
             return False
-        for model in models:
-            self.queue.add(Key(model["metadata"]["namespace"], model["metadata"]["name"]))
+        for key in self.memory.differing(seen):
+            self.queue.add(key)
         self.last = self.clock()
         self.metrics.resynced.set_to_current_time()
         return True

@@ -20,6 +20,7 @@ def test_every_option_has_an_environment_variable():
         "OPERATOR_LEASE_NAMESPACE": "system",
         "OPERATOR_KUBECONFIG": "/home/dev/kubeconfig",
         "OPERATOR_WORKERS": "2",
+        "OPERATOR_REQUESTS_PER_SECOND": "20",
         "OPERATOR_RESYNC_SECONDS": "30",
         "OPERATOR_LOG_LEVEL": "debug",
     }
@@ -33,6 +34,7 @@ def test_every_option_has_an_environment_variable():
         lease_namespace="system",
         kubeconfig="/home/dev/kubeconfig",
         workers=2,
+        requests_per_second=20.0,
         resync_seconds=30.0,
         log_level="debug",
     )
@@ -49,6 +51,7 @@ def test_the_command_line_wins_over_the_environment():
         ([], "command"),
         (["run", "--lease", "leader"], "belong together"),
         (["run", "--workers", "0"], "above zero"),
+        (["run", "--requests-per-second", "0"], "above zero"),
         (["run", "--http-port", "70000"], "65535"),
         (["run", "--http-port", "many"], "invalid int value"),
         (["run", "--client-secrets", "perhaps"], "neither true nor false"),

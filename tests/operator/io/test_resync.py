@@ -1,61 +1,86 @@
-"""Health is that the work goes on, not that the loop turns."""
+"""Health is that the work goes on, not that the loop turns; and a resync queues what has changed unheard."""
 
 from prometheus_client import CollectorRegistry
 
+from inference_operator.cluster.survey import Sighting
+from inference_operator.controller.memory import Memory
 from inference_operator.controller.metrics import Key, Metrics
 from inference_operator.controller.queue import WorkQueue
 from inference_operator.controller.work import Resync
 from inference_operator.errors import ClusterError
 
+CHAT, CODE = Key("a", "chat"), Key("b", "code")
 
-class Lists:
-    """An API server that has these models, or does not answer."""
+
+class Survey:
+    """A cluster with these models, or one that does not answer."""
 
     def __init__(self):
         self.models = {}
-        self.asked = []
         self.away = False
 
-    async def list(self, _kind, namespace=""):
-        self.asked.append(namespace)
+    async def look(self):
         if self.away:
             raise ClusterError("no answer")
-        found = [(where, name) for where, all_names in self.models.items() for name in all_names]
-        return [{"metadata": {"namespace": w, "name": n}} for w, n in found if namespace in ("", w)]
+        return {tuple(key): sighting for key, sighting in self.models.items()}
 
 
-def make_resync(lists, clock, **options):
+def make_resync(survey, clock=lambda: 0.0):
     return Resync(
-        client=lists, queue=WorkQueue(), metrics=Metrics(CollectorRegistry()), clock=clock, **options
+        surveyor=survey,
+        queue=WorkQueue(),
+        metrics=Metrics(CollectorRegistry()),
+        memory=Memory(),
+        clock=clock,
     )
 
 
-async def test_every_model_is_queued():
-    lists = Lists()
-    lists.models = {"a": ["chat"], "b": ["chat", "code"]}
-    resync = make_resync(lists, lambda: 0.0)
+async def queued(resync):
     assert await resync._once()
-    taken = {await resync.queue.take() for _ in range(resync.queue.depth)}
-    assert taken == {Key("a", "chat"), Key("b", "chat"), Key("b", "code")}
+    return {await resync.queue.take() for _ in range(resync.queue.depth)}
 
 
-async def test_only_the_namespaces_served_are_asked():
-    lists = Lists()
-    lists.models = {"a": ["chat"], "b": ["chat"], "c": ["chat"]}
-    resync = make_resync(lists, lambda: 0.0, namespaces=("a", "c"))
-    await resync._once()
-    assert lists.asked == ["a", "c"]
-    assert resync.queue.depth == 2
+async def test_a_model_that_no_run_has_seen_is_queued():
+    survey = Survey()
+    survey.models = {CHAT: Sighting("x", 0), CODE: Sighting("y", 0)}
+    assert await queued(make_resync(survey)) == {CHAT, CODE}
+
+
+async def test_a_model_that_is_as_its_last_run_saw_it_is_left_alone():
+    survey = Survey()
+    survey.models = {CHAT: Sighting("x", 0), CODE: Sighting("y", 0)}
+    resync = make_resync(survey)
+    resync.memory.note(CHAT, Sighting("x", 0))
+    assert await queued(resync) == {CODE}
+
+
+async def test_a_change_that_nobody_told_of_is_found():
+    survey = Survey()
+    survey.models = {CHAT: Sighting("x", 0)}
+    resync = make_resync(survey)
+    for seen in (Sighting("w", 0), Sighting("x", 4)):
+        resync.memory.note(CHAT, seen)
+        assert await queued(resync) == {CHAT}
+        resync.queue.done(CHAT)
+
+
+async def test_a_model_whose_end_nobody_told_of_is_found():
+    resync = make_resync(Survey())
+    resync.memory.note(CHAT, Sighting("x", 0))
+    assert await queued(resync) == {CHAT}
+    resync.queue.done(CHAT)
+    resync.memory.forget(CHAT)
+    assert await queued(resync) == set()
 
 
 async def test_the_age_grows_until_a_resync_succeeds():
     now = [100.0]
-    lists = Lists()
-    lists.away = True
-    resync = make_resync(lists, lambda: now[0])
+    survey = Survey()
+    survey.away = True
+    resync = make_resync(survey, lambda: now[0])
     now[0] = 1000.0
     assert not await resync._once()
     assert resync.age() == 900
-    lists.away = False
+    survey.away = False
     assert await resync._once()
     assert resync.age() == 0

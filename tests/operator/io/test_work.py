@@ -128,3 +128,11 @@ async def test_two_workers_share_the_keys_and_never_one_key(queue, registry):
     queue.add(OTHER)
     await asyncio.gather(worker.run(), worker.run())
     assert set(seen) == {CHAT, OTHER}
+
+
+async def test_a_model_that_others_write_to_is_looked_at_again_soon_each_time(registry):
+    queue = WorkQueue()
+    delays = [queue.retry(CHAT, at_most=2.0) for _ in range(12)]
+    assert max(delays) == 2.0
+    assert queue.retry(OTHER) < 1.0
+    queue.stop()
