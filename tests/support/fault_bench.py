@@ -30,26 +30,13 @@ def prepare(plane: ControlPlane) -> None:
     crd = ROOT / "crds/inferencemodels.yaml"
     plane.kube.run("apply", "--server-side", "-f", str(crd))
     plane.kube.run("wait", "--for=condition=Established", "crd/inferencemodels.realtime-serve.io")
-    subject = [{"kind": "User", "name": OPERATOR_USER, "apiGroup": "rbac.authorization.k8s.io"}]
+    subjects = [{"kind": "User", "name": OPERATOR_USER, "apiGroup": "rbac.authorization.k8s.io"}]
+    rendered = chart.render(VALUES)
     plane.kube.run("create", "namespace", LEASE)
-    for kind in ("ClusterRole", "Role"):
-        (role,) = (
-            found
-            for found in chart.find(chart.render(VALUES), kind)
-            if "-view" not in found["metadata"]["name"] and "-edit" not in found["metadata"]["name"]
-        )
-        binding = {
-            **role,
-            "kind": f"{kind}Binding",
-            "subjects": subject,
-            "roleRef": {
-                "apiGroup": "rbac.authorization.k8s.io",
-                "kind": kind,
-                "name": role["metadata"]["name"],
-            },
-        }
-        binding.pop("rules")
-        plane.kube.within(LEASE).apply(role, binding)
+    kube = plane.kube.within(LEASE)
+    for kind in ("ClusterRole", "Role", "ClusterRoleBinding", "RoleBinding"):
+        for found in chart.find(rendered, kind):
+            kube.apply(found | ({"subjects": subjects} if kind.endswith("Binding") else {}))
 
 
 def model(version: str = "1.0.0", **sections: Any) -> dict[str, Any]:
