@@ -190,7 +190,7 @@ def to_generation(request: InferenceRequest, caller: Caller) -> GenerationReques
         kind="completion",
         model=request.model,
         version=request.version,
-        prompt=request.prompt,
+        prompts=(request.prompt,),
         sampling=Sampling(temperature=request.temperature, top_p=request.top_p, seed=request.seed),
         max_tokens=request.max_tokens,
         stop=request.stop,
