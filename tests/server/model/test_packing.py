@@ -1,0 +1,79 @@
+"""The fast ways on a CPU compute what the plain ones do."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.nn.functional import scaled_dot_product_attention
+from transformers.pytorch_utils import Conv1D
+
+from realtime_serve.model import attention
+from realtime_serve.model.packing import PackedLinear, pack, packable
+from tests.support.driving import Driver
+from tests.support.tiny_models import FAMILIES
+
+needs_bfloat16 = pytest.mark.skipif(
+    not packable(torch.zeros(1, dtype=torch.bfloat16)), reason="oneDNN has no bfloat16 on this processor"
+)
+
+
+@needs_bfloat16
+@pytest.mark.parametrize("rows", [1, 3, 32, 700])
+def test_packed_layers_multiply_as_plain_ones(rows):
+    torch.manual_seed(1)
+    plain = torch.nn.ModuleDict(
+        {
+            "linear": torch.nn.Linear(96, 40),
+            "bare": torch.nn.Linear(96, 33, bias=False),
+            "gpt2": Conv1D(40, 96),
+        }
+    ).to(torch.bfloat16)
+    tokens = torch.randn(1, rows, 96, dtype=torch.bfloat16)
+    with torch.inference_mode():
+        wanted = {name: layer(tokens).float() for name, layer in plain.items()}
+        assert pack(plain) == 3
+        for name, layer in plain.items():
+            assert isinstance(layer, PackedLinear)
+            difference = (layer(tokens).float() - wanted[name]).norm() / wanted[name].norm()
+            assert difference < 0.01, name
+
+
+def test_layers_in_float32_stay_as_they_are():
+    model = torch.nn.Sequential(torch.nn.Linear(4, 4))
+    assert pack(model) == 0
+    assert type(model[0]) is torch.nn.Linear
+
+
+@pytest.mark.parametrize("rows", [1, 7])
+@pytest.mark.parametrize("context", [5, 600])
+def test_widened_attention_is_attention(rows, context, monkeypatch):
+    monkeypatch.setattr(attention, "WIDENED", 40_000)
+    query, keys, values = (
+        torch.randn(rows, 4, length, 16, dtype=torch.bfloat16) for length in (1, context, context)
+    )
+    mask = torch.zeros(rows, 1, 1, context)
+    mask[0, :, :, 3:] = float("-inf")
+    found = attention.attend_widened(query, keys, values, mask, None)
+    wanted = scaled_dot_product_attention(query.float(), keys.float(), values.float(), attn_mask=mask)
+    assert (found.float() - wanted).norm() / wanted.norm() < 0.01
+
+
+@needs_bfloat16
+@pytest.mark.parametrize("family", sorted(FAMILIES))
+def test_in_bfloat16_every_family_has_nearly_the_logits_of_float32(tiny, load, family):
+    """The norm of the error: single tokens may differ where two are as good as equal."""
+    directory, oracle = tiny(family)
+    driver = Driver(load(directory, dtype="bfloat16"), max_batch_size=4)
+    prompts = [[(7 * number + 3 * place) % 250 for place in range(20 + 9 * number)] for number in range(4)]
+    numbers = [driver.add(prompt, 6) for prompt in prompts]
+    driver.step()
+    driver.step()
+    driver.step()
+    batch = driver.scheduler.schedule(driver.now)
+    found = driver.runner.logits(batch).float()
+    for row, logits in zip(batch.rows, found, strict=True):
+        tokens = row.sequence.prompt + row.sequence.generated
+        with torch.inference_mode():
+            wanted = oracle(torch.tensor([tokens])).logits[0, -1]
+        assert (logits - wanted).norm() / wanted.norm() < 0.1
+    assert len(found) == len(numbers)
