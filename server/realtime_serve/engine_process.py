@@ -15,6 +15,7 @@ import sys
 
 from realtime_serve.engine.link import FrontEndGone, Link
 from realtime_serve.engine.messages import Failed, Load, Progress, Ready
+from realtime_serve.engine.runner import Runner
 from realtime_serve.engine.worker import StepsFail, Worker
 from realtime_serve.errors import EngineFailed
 from realtime_serve.logs import configure_logging
@@ -37,7 +38,7 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
     configure_logging("info")
-    link = Link(socket.socket(fileno=int(sys.argv[sys.argv.index("--fd") + 1])))
+    link = Link(socket.socket(fileno=int(_value("--fd"))))
     try:
         serve(link)
     except FrontEndGone:
@@ -76,10 +77,28 @@ def prepare(load: Load, link: Link) -> tuple[Worker, Ready]:
     # torch is imported here and not above: it takes seconds, in which the front end already hears of progress.
     for name, value in THREADS.items():
         os.environ.setdefault(name, value)
+    if "--loader" in sys.argv:
+        return of_runner(load_own(_value("--loader"), _value("--config")), link)
     from realtime_serve.model.loading import load_runner  # noqa: PLC0415
 
     runner = load_runner(load, report=lambda message: link.send(Progress("loading", message)))
+    return of_runner(runner, link)
+
+
+def of_runner(runner: Runner, link: Link) -> tuple[Worker, Ready]:
     return Worker(runner, link), Ready(runner.card)
+
+
+def load_own(reference: str, config: str) -> Runner:
+    """A model that a program brings: its loader is imported here, in the process that runs it."""
+    from realtime_serve.api.loaders import find_loader, read_config  # noqa: PLC0415
+    from realtime_serve.model.own import own_runner  # noqa: PLC0415
+
+    return own_runner(find_loader(reference)(read_config(config)))
+
+
+def _value(flag: str) -> str:
+    return sys.argv[sys.argv.index(flag) + 1]
 
 
 def give_up(link: Link, reason: str, message: str) -> int:

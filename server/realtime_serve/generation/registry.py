@@ -19,13 +19,13 @@ class ModelRegistry:
 
     @property
     def models(self) -> Mapping[str, Model]:
-        """All of them, the one of the command line first."""
+        """All of them, in the order in which they came."""
         return self._models
 
     @property
-    def first(self) -> Model:
-        """The model of the command line."""
-        return next(iter(self._models.values()))
+    def first(self) -> Model | None:
+        """The model of the command line, or the one that a program loaded first; None before that."""
+        return next(iter(self._models.values()), None)
 
     @property
     def healthy(self) -> bool:

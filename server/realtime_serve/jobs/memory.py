@@ -31,18 +31,18 @@ class MemoryReader:
     def __init__(self, ring: Ring, after: int) -> None:
         self.news = asyncio.Event()
         self.position = after
-        self._ring = ring
+        self.ring = ring
 
     async def read(self, *, wait: bool) -> Page:
         """See `store.Reader`."""
-        page = self._ring.after(self.position)
+        page = self.ring.after(self.position)
         while wait and not page.events and not page.over:
             self.news.clear()
             await self.news.wait()
-            page = self._ring.after(self.position)
+            page = self.ring.after(self.position)
         if page.events:
             self.position = page.events[-1].id
-            self._ring.room.set()
+            self.ring.room.set()
         return page
 
 
@@ -145,8 +145,16 @@ class MemoryStore:
 
     async def open(self, card: Card, claim: Claim | None) -> None:
         """See `store.Store`."""
+        self.add(card, claim)
+
+    def add(self, card: Card, claim: Claim | None = None) -> None:
+        """Keep a job from now on."""
         self._evict()
         self._rings[card.job_id] = Ring(card, claim, capacity=self._events_a_job, now=self._clock())
+
+    def has(self, job_id: str) -> bool:
+        """Whether it is kept."""
+        return job_id in self._rings
 
     async def append(self, card: Card, event: Event) -> None:
         """See `store.Store`."""
@@ -190,12 +198,22 @@ class MemoryStore:
     @asynccontextmanager
     async def reader(self, job_id: str, after: int) -> AsyncIterator[MemoryReader]:
         """See `store.Store`."""
-        ring = self._find(job_id)
-        reader = MemoryReader(ring, after)
-        ring.readers.add(reader)
+        reader = self.attach(job_id, after)
         try:
             yield reader
         finally:
+            self.detach(reader)
+
+    def attach(self, job_id: str, after: int) -> MemoryReader:
+        """Let a reader in."""
+        reader = MemoryReader(ring := self._find(job_id), after)
+        ring.readers.add(reader)
+        return reader
+
+    def detach(self, reader: MemoryReader) -> None:
+        """Let it go; again is no change."""
+        ring = reader.ring
+        if reader in ring.readers:
             ring.readers.discard(reader)
             ring.left, ring.was_read = self._clock(), True
             ring.room.set()

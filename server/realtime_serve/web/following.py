@@ -28,7 +28,6 @@ async def follow(
         if page.over and not page.events:
             return web.Response(status=HTTPStatus.NO_CONTENT)  # tells an EventSource to come no more
         request[MODEL_VERSION] = (await jobs.card(job_id)).version
-        request[MODEL_VERSION] = (await jobs.card(job_id)).version
         stream = EventStream(request, streaming)
         stream.response.headers["X-Job-Id"] = job_id
         try:

@@ -76,8 +76,7 @@ def sign(serving: Serving) -> OnPrepare:
     async def on_prepare(request: web.Request, response: web.StreamResponse) -> None:
         response.headers[hdrs.SERVER] = "realtime-serve"
         response.headers["X-Request-Id"] = request_id(request)
-        answers = request[MODEL_VERSION] if MODEL_VERSION in request else serving.models.first.active_version  # noqa: SIM401
-        response.headers["X-Model-Version"] = answers
+        response.headers["X-Model-Version"] = _version(request, serving)
         if TICKET in request:
             response.headers.update(limit_headers(request[TICKET].standings))
         if serving.drain.active:
@@ -85,6 +84,14 @@ def sign(serving: Serving) -> OnPrepare:
             response.headers[hdrs.CONNECTION] = "close"
 
     return on_prepare
+
+
+def _version(request: web.Request, serving: Serving) -> str:
+    """The version that answers, or for what no version answers the one that gets new work."""
+    if MODEL_VERSION in request:
+        return request[MODEL_VERSION]
+    first = serving.models.first
+    return "" if first is None else first.active_version
 
 
 def _log_refusal(request: web.Request, code: str, reason: str) -> None:

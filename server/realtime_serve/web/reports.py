@@ -8,10 +8,10 @@ from http import HTTPStatus
 import msgspec
 from aiohttp import web
 
-import realtime_serve
 from realtime_serve.generation.model import Model
 from realtime_serve.generation.served import ServedVersion
 from realtime_serve.generation.serving import Serving
+from realtime_serve.release import VERSION
 from realtime_serve.web.connections import Connections
 from realtime_serve.web.errors import json_response
 from realtime_serve.web.performance import errors_json, latency_json, percentiles_json
@@ -48,10 +48,11 @@ class Reports:
         """GET /status: everything that the operator and people want to know."""
         del request
         serving, models = self._serving, self._serving.models.models
-        versions = serving.metrics.tally.models.get(self._serving.models.first.name, {})
+        first = serving.models.first
+        versions = {} if first is None else serving.metrics.tally.models.get(first.name, {})
         return _answer(
             {
-                "server_version": realtime_serve.__version__,
+                "server_version": VERSION,
                 "uptime_seconds": round(time.time() - serving.begun, 3),
                 "draining": serving.drain.active,
                 "settings_generation": serving.settings.current.generation,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from realtime_serve.generation.serving import Serving
 from realtime_serve.jobs.jobs import Jobs
@@ -23,12 +25,17 @@ LAST_RESPONSES_SECONDS = 2.0  # for short answers that are being written when th
 class HttpServer:
     """Listens from `start` to `stop`."""
 
-    def __init__(self, serving: Serving, store: Store) -> None:
+    def __init__(self, serving: Serving, store: Store, more: Sequence[Middleware] = ()) -> None:
         self._serving = serving
         self._jobs = Jobs(serving, store)
         self._connections = Connections()
         app = web.Application(
-            middlewares=[identify(self._connections, serving.drain), tell_errors, authenticate(serving)],
+            middlewares=[
+                identify(self._connections, serving.drain),
+                tell_errors,
+                authenticate(serving),
+                *more,
+            ],
             client_max_size=MAX_BODY_BYTES,
         )
         app.router.add_routes(routes(serving, self._connections, self._jobs))
