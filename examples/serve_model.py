@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 
-from realtime_serve import InferenceServer, ModelConfig, RequestLogger
+from realtime_serve import InferenceServer, ModelConfig, RequestLogger, Sampling
 
 WORDS = "the quick brown fox jumps over the lazy dog and "
 
@@ -26,10 +27,11 @@ class MockModel:
     def __init__(self, words: str) -> None:
         self._words = words.encode()
 
-    def logits(self, tokens: Sequence[int]) -> list[float]:
-        """The letter of the words that stands where the text is by now, and nothing else, is likely."""
-        following = self._words[len(tokens) % len(self._words)]
-        return [20.0 if token == following else 0.0 for token in range(self.vocab_size)]
+    def generate(self, tokens: Sequence[int], sampling: Sampling) -> Iterator[int]:
+        """Go on with the words at the place where the prompt ends. A model that draws would look at `sampling`."""
+        del sampling
+        for place in itertools.count(len(tokens)):
+            yield self._words[place % len(self._words)]
 
 
 def load_mock(config: ModelConfig) -> MockModel:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from realtime_serve.api.registry import ModelRegistry
     from realtime_serve.api.server import InferenceServer
     from realtime_serve.api.streams import StreamManager
+    from realtime_serve.engine.messages import Sampling
     from realtime_serve.generation.inference import InferenceRequest, InferenceResponse, StreamToken
     from realtime_serve.generation.model import Model
     from realtime_serve.generation.request import Priority as RequestPriority
@@ -42,6 +43,7 @@ __all__ = [
     "RateLimiter",
     "RequestLogger",
     "RequestPriority",
+    "Sampling",
     "ServerConfig",
     "StreamManager",
     "StreamToken",
@@ -63,6 +65,7 @@ _HOMES = {
     "RateLimiter": "api.limits",
     "RequestLogger": "api.log",
     "RequestPriority": "generation.request:Priority",
+    "Sampling": "engine.messages",
     "ServerConfig": "api.configs",
     "StreamManager": "api.streams",
     "StreamToken": "generation.inference",

@@ -6,6 +6,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable
+from typing import NamedTuple
 
 from realtime_serve.api.configs import TRANSFORMERS, ModelConfig
 from realtime_serve.api.loaders import Loader, flags, reference_of, search_path
@@ -21,16 +22,28 @@ from realtime_serve.settings.live import LiveSettings
 from realtime_serve.settings.version import ModelVersion
 
 
+class ModelStatistics(NamedTuple):
+    """Of one version, since it was first asked."""
+
+    state: str
+    active: int  # accepted requests whose answers are not whole yet
+    running: int  # sequences in the batch
+    waiting: int  # sequences that are not
+    requests: int  # that ended
+    errors: int  # of those, what the version answers for
+    empty: int  # of those, answers without text
+
+
 class ModelRegistry(Models):
     """Several models, each with any number of versions; new requests go to a model's active version.
 
     A request ends on the version that it began on: `set_active_version` and `unload_model` cut none.
     """
 
-    def __init__(self, settings: LiveSettings, metrics: Metrics) -> None:
+    def __init__(self, settings: LiveSettings | None = None, metrics: Metrics | None = None) -> None:
         super().__init__()
-        self._settings = settings
-        self._metrics = metrics
+        self._settings = LiveSettings("") if settings is None else settings
+        self._metrics = Metrics() if metrics is None else metrics
         self.expected: set[str] = set()
         """Models that are about to be loaded: without them nobody is told that all is ready."""
         self._loaders: dict[str, str] = {}
@@ -120,12 +133,31 @@ class ModelRegistry(Models):
             for name, model in self._models.items()
         }
 
+    def statistics(self) -> dict[str, dict[str, ModelStatistics]]:
+        """Return the counts of each version of each model."""
+        return {
+            name: {label: self._count(name, version) for label, version in model.versions.items()}
+            for name, model in self._models.items()
+        }
+
     async def stop(self) -> None:
         """End every engine process."""
         for task in self._tasks.values():
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
         await super().stop()
+
+    def _count(self, name: str, version: ServedVersion) -> ModelStatistics:
+        tally, stats = self._metrics.tally.of(name, version.version), version.stats
+        return ModelStatistics(
+            state=str(version.state),
+            active=version.work.active,
+            running=stats.running,
+            waiting=stats.waiting,
+            requests=tally.requests,
+            errors=tally.errors,
+            empty=tally.empty,
+        )
 
     def _add(self, name: str, definition: ModelVersion) -> Model:
         model = Model(

@@ -28,10 +28,9 @@ class _Stream:
         self.card = Card(
             job_id=stream_id, model="", kind="stream", request_id=stream_id, metrics=Timings(t_start=now)
         )
-        self.begun = self.read_at = now
-        self.waits = False
-        """Its reader is there and has had everything."""
+        self.begun = self.moved = now  # moved: the last token that was pushed or taken
         self.pushed = 0
+        self.reader: MemoryReader | None = None
 
 
 class StreamManager:
@@ -39,7 +38,7 @@ class StreamManager:
 
     Args:
         buffer_tokens: of one stream.
-        idle_timeout: seconds that a reader may take nothing, after which `cleanup` ends its stream.
+        idle_timeout: seconds without a token pushed or taken, after which `cleanup` ends a stream.
         max_streams: closed ones that are kept for readers that come late.
 
     Raises:
@@ -71,7 +70,6 @@ class StreamManager:
         self._clock = clock
         self._idle_timeout = idle_timeout
         self._streams: dict[str, _Stream] = {}
-        self._readers: dict[str, MemoryReader] = {}
         self._store = MemoryStore(
             lambda: idle_timeout, events_a_job=buffer_tokens, ended_jobs=max_streams, clock=clock
         )
@@ -88,8 +86,8 @@ class StreamManager:
             raise ValueError(f"stream_id: {stream_id!r} is taken")
         stream = self._streams[stream_id] = _Stream(stream_id, self._clock())
         self._store.add(stream.card)
-        reader = self._readers[stream_id] = self._store.attach(stream_id, 0)
-        return self._read(stream, reader)
+        stream.reader = self._store.attach(stream_id, 0)
+        return self._read(stream, stream.reader)
 
     async def push_token(self, stream_id: str, token: StreamToken) -> None:
         """Add a token; wait while the reader lags too far.
@@ -101,9 +99,10 @@ class StreamManager:
         stream = self._open(stream_id)
         stream.pushed += 1
         await self._store.append(stream.card, Event(stream.pushed, TOKEN, msgspec.json.encode(token)))
+        stream.moved = self._clock()
 
     async def close_stream(self, stream_id: str) -> None:
-        """End a stream; return when its reader has all of it.
+        """End a stream; its reader may still take what is in the buffer.
 
         Raises:
             KeyError: there is no such stream, or it is closed.
@@ -111,27 +110,25 @@ class StreamManager:
         """
         stream = self._open(stream_id)
         stream.card = msgspec.structs.replace(stream.card, state=State.COMPLETE)
-        await self._store.close(stream.card, Event(stream.pushed + 1, "job_complete", b""))
+        self._store.end(stream.card, Event(stream.pushed + 1, "job_complete", b""))
 
     async def cleanup(self) -> list[str]:
-        """End the streams whose readers take nothing; return their ids. Forget closed ones whose time is over."""
+        """End the streams in which nothing moves, let their readers go, and forget closed ones; return the ids of the first."""
         oldest = self._clock() - self._idle_timeout
-        idle = [
-            stream_id
+        idle = {
+            stream_id: stream
             for stream_id, stream in self._streams.items()
-            if not stream.card.over and not stream.waits and stream.read_at <= oldest
-        ]
-        for stream_id in idle:
-            self._store.detach(self._readers.pop(stream_id))
-            await self.close_stream(stream_id)
+            if stream.moved <= oldest and (stream.reader or not stream.card.over)
+        }
+        for stream_id, stream in idle.items():
+            if not stream.card.over:
+                await self.close_stream(stream_id)
+            self._let_go(stream)
         await self._store.orders(())
         self._streams = {
             stream_id: stream for stream_id, stream in self._streams.items() if self._store.has(stream_id)
         }
-        self._readers = {
-            stream_id: reader for stream_id, reader in self._readers.items() if stream_id in self._streams
-        }
-        return idle
+        return [*idle]
 
     def stats(self) -> dict[str, StreamStats]:
         """Return what is known of each stream."""
@@ -145,16 +142,19 @@ class StreamManager:
         over = False
         try:
             while not over:
-                stream.waits = True
                 page = await reader.read(wait=True)
-                stream.waits, stream.read_at = False, self._clock()
+                stream.moved = self._clock()
                 for event in page.events:
                     if not event.last:
                         yield msgspec.json.decode(event.data, type=StreamToken)
                 over = page.over
         finally:
-            stream.waits = False
-            self._store.detach(reader)
+            self._let_go(stream)
+
+    def _let_go(self, stream: _Stream) -> None:
+        if stream.reader is not None:
+            self._store.detach(stream.reader)
+            stream.reader = None
 
     def _open(self, stream_id: str) -> _Stream:
         stream = self._streams.get(stream_id)

@@ -89,8 +89,8 @@ class Ring:
         return Page(events, self.card.over)
 
     def push(self, card: Card, event: Event) -> None:
-        """Add an event; the oldest one goes when there is no room."""
-        if self.full:
+        """Add an event; the oldest one goes when there is no room. The last event always has room: nobody loses one to it."""
+        if self.full and not event.last:
             self.bytes -= len(self._events.popleft().data) + EVENT_OVERHEAD
         self._events.append(event)
         self.bytes += len(event.data) + EVENT_OVERHEAD
@@ -166,15 +166,20 @@ class MemoryStore:
 
     async def close(self, card: Card, event: Event) -> None:
         """See `store.Store`."""
+        ring = self.end(card, event)
+        while any(reader.position < event.id for reader in ring.readers):
+            ring.room.clear()
+            await ring.room.wait()
+        self._evict()
+
+    def end(self, card: Card, event: Event) -> Ring:
+        """Add the last event, and wait for nobody."""
         ring = self._find(card.job_id)
         ring.push(card, event)
         if not ring.readers:
             ring.left = self._clock()  # the window for its result begins now
         self._ended[card.job_id] = ring
-        while any(reader.position < event.id for reader in ring.readers):
-            ring.room.clear()
-            await ring.room.wait()
-        self._evict()
+        return ring
 
     async def card(self, job_id: str) -> Card:
         """See `store.Store`. Who asks for a job is there, as a reader is."""

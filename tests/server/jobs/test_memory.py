@@ -76,6 +76,16 @@ async def test_the_writer_goes_on_when_the_reader_that_lagged_leaves():
     await asyncio.wait_for(writing, PATIENCE)
 
 
+async def test_the_end_of_a_job_takes_no_event_from_a_reader_that_lags():
+    bench = Bench(events_a_job=4)
+    card = await bench.open(events=4)
+    async with bench.store.reader(card.job_id, 0) as reader:
+        closing = asyncio.create_task(bench.close(card, 5))
+        await asyncio.sleep(0)
+        assert [event.id for event in (await reader.read(wait=True)).events] == [1, 2, 3, 4, 5]
+    await asyncio.wait_for(closing, PATIENCE)
+
+
 async def test_the_end_waits_until_attached_readers_have_it():
     bench = Bench()
     card = await bench.open(events=1)
