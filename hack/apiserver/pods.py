@@ -99,8 +99,8 @@ class FakePods:
     def all(self) -> list[FakePod]:
         return list(self._pods.values())
 
-    def of_fleet(self, fleet: str) -> list[FakePod]:
-        return [pod for pod in self._pods.values() if pod.fleet == fleet]
+    def of_fleet(self, namespace: str, fleet: str) -> list[FakePod]:
+        return [pod for pod in self._pods.values() if (pod.namespace, pod.fleet) == (namespace, fleet)]
 
     async def _status(self, request: web.Request) -> web.Response:
         transport = request.transport
@@ -189,14 +189,14 @@ class FakePods:
         await self._send("PATCH", path, {"status": status})
 
     async def _send(self, method: str, path: str, body: Object) -> None:
-        """Until it is done, or there is nothing to do it to."""
+        """Until it is done or refused, as it is in a namespace that ends: only what may pass is tried again."""
         headers = {"Content-Type": _MERGE} if method == "PATCH" else {}
         while True:
             try:
                 async with self._session.request(
                     method, self.url + path, json=body, headers=headers
                 ) as answer:
-                    if answer.status < 300 or answer.status in {404, 409}:
+                    if answer.status < 500 and answer.status != 429:
                         return
                     _log.debug("%s %s: %s", method, path, await answer.text())
             except (aiohttp.ClientError, OSError, TimeoutError) as error:

@@ -66,7 +66,7 @@ class FakeTraffic:
                 continue  # nothing was ever promoted
             able = [
                 pod
-                for pod in self.pods.of_fleet(self._fleet)
+                for pod in self.pods.of_fleet(self.namespace, self._fleet)
                 if pod.site and (not pod.draining or loop.time() < pod.drained_at + GRACE)
             ]
             if not able:

@@ -12,11 +12,10 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from uuid import uuid4
 
-import kopf
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
-from inference_operator import handlers, options
+from inference_operator import options
 from inference_operator.cluster.apply import Executor
 from inference_operator.cluster.asking import Questioner
 from inference_operator.cluster.client import Client
@@ -36,6 +35,7 @@ from inference_operator.controller.reconcile import Reconciler
 from inference_operator.controller.report import Reporter
 from inference_operator.controller.work import Resync, Worker
 from inference_operator.errors import OperatorError
+from inference_operator.listener import Listener
 from inference_operator.options import Options, PlanOptions
 from inference_operator.plan_command import plan_edit
 
@@ -119,7 +119,10 @@ class Operator:
         if lease is not None:
             others.append(asyncio.create_task(lease.hold()))
         stop_kopf = asyncio.Event()
-        events = asyncio.create_task(self._watch(stop_kopf))
+        listener = Listener(
+            queue=self.queue, namespaces=self.options.namespaces, on_ready=self._listen_for_signals
+        )
+        events = asyncio.create_task(listener.run(stop_kopf))
         try:
             await self._first_of(events, *others, *workers, cancel=False)
         finally:
@@ -153,28 +156,6 @@ class Operator:
         if self.options.nodes == "unseen":
             return None
         return RoomReader(client=client, nodes_come=self.options.nodes == "autoscaled")
-
-    async def _watch(self, stop: asyncio.Event) -> None:
-        """kopf, which turns events into keys. It ends when told to, or with an error."""
-        started = asyncio.Event()
-        clusterwide = not self.options.namespaces
-        running = asyncio.create_task(
-            kopf.operator(
-                registry=handlers.make_registry(self.queue),
-                settings=handlers.make_settings(clusterwide=clusterwide),
-                clusterwide=clusterwide,
-                namespaces=self.options.namespaces,
-                standalone=True,
-                stop_flag=stop,
-                ready_flag=started,
-            )
-        )
-        try:
-            await self._first_of(running, asyncio.create_task(started.wait()), cancel=False)
-            self._listen_for_signals()  # kopf has put its own listener in place
-            await running
-        finally:
-            await _end(running)
 
     def _listen_for_signals(self) -> None:
         loop = asyncio.get_running_loop()

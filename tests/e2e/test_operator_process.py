@@ -94,12 +94,13 @@ def test_a_child_that_is_deleted_comes_back(start, kube):
 
 
 def test_a_field_that_is_not_acted_on_yet_is_refused_and_not_ignored(start, kube):
-    kube.apply({**MODEL, "spec": {**MODEL["spec"], "suspend": True}})
+    server = {**MODEL["spec"]["server"], "frontends": 2}
+    kube.apply({**MODEL, "spec": {**MODEL["spec"], "server": server}})
     start()
     model = kube.wait("im", "chat", lambda found: phase(found) == "Invalid")
     ready = next(found for found in model["status"]["conditions"] if found["type"] == "Ready")
     assert (ready["status"], ready["reason"]) == ("False", "UnsupportedField")
-    assert "spec.suspend" in ready["message"]
+    assert "spec.server.frontends (2)" in ready["message"]
     assert kube.find("deployment") == []
 
 
