@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from inference_operator import judging
 from inference_operator.diagnosis import diagnose
 from inference_operator.reasons import Reason
+from inference_operator.strategy import choose
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -46,5 +47,7 @@ def at_rest(scene: Scene, fleet: Fleet) -> bool:
 
 
 def _in_the_way(scene: Scene) -> bool:
+    if not scene.arrived and choose(scene).reason is Reason.WAITING_FOR_ROOM:
+        return True
     finding = diagnose(scene.roles.preview) if scene.roles.preview else None
     return finding is not None and finding.reason in {Reason.UNSCHEDULABLE, Reason.QUOTA_EXCEEDED}

@@ -89,6 +89,9 @@ def _by_room(scene: Scene, active: Fleet, *, auto: bool) -> Choice:
         return Choice(Strategy.BLUE_GREEN, known)
     if found.more_nodes_help:
         return Choice(Strategy.BLUE_GREEN, f"nodes come for pods that wait; now {found.lacks}")
+    if going := _making_room(scene):
+        message = f"There is no room for a second fleet yet, and {', '.join(going)} makes some: {found.lacks}"
+        return Choice(None, message, Reason.WAITING_FOR_ROOM)
     bar = not_in_place(scene, active)
     if auto and not bar:
         return Choice(Strategy.IN_PLACE, f"there is no room for a second fleet: {found.lacks}")
@@ -97,6 +100,12 @@ def _by_room(scene: Scene, active: Fleet, *, auto: bool) -> Choice:
     instead = f"; nor is InPlace possible: {bar}" if auto else ""
     message = f"There is no room for a second fleet: {found.lacks}{instead}"
     return Choice(None, message, Reason.WAITING_FOR_ROOM)
+
+
+def _making_room(scene: Scene) -> list[str]:
+    """Fleets of this model whose pods are on their way out."""
+    gone = [fleet for fleet in scene.roles.resting if fleet.pods]
+    return [fleet.name for fleet in (*scene.roles.leaving, *gone)]
 
 
 def not_in_place(scene: Scene, active: Fleet) -> str:

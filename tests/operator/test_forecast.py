@@ -170,3 +170,22 @@ def test_the_text_shows_fields_steps_and_the_end():
         "In the end: Version 2.0.0 serves on 1 of 1 pods.",
     ):
         assert said in text
+
+
+def test_a_swap_in_place_is_told_with_its_steps():
+    found = forecast(serving().observe(), spec(V2, rollout={"strategy": "InPlace"}))
+    assert steps(found) == ["load", "switch", "drain-version", "mark-idle", "drop-drained"]
+    assert found.status["active"]["version"] == V2
+
+
+def test_recreate_is_told_with_its_steps():
+    found = forecast(serving().observe(), spec(V2, rollout={"strategy": "Recreate"}))
+    assert steps(found)[0] == "recreate"
+    assert steps(found)[-2:] == ["create", "promote"]
+    assert found.status["active"]["version"] == V2
+
+
+def test_fewer_pods_leave_in_the_forecast_too():
+    found = forecast(serving(replicas=3).observe(), spec(V1, replicas=1))
+    assert steps(found) == []
+    assert found.status["active"]["replicas"] == 1

@@ -378,3 +378,37 @@ def test_a_version_is_not_loaded_into_pods_that_are_not_wanted():
     cluster.settle()
     assert cluster.status["active"]["version"] == V2
     assert cluster.running == {}
+
+
+def test_a_fleet_that_leaves_makes_room_and_is_waited_for():
+    cluster = serving(capacity=2)
+    cluster.edit(wanted())
+    rounds_until(cluster, "order-drain")
+    cluster.fleets[next(iter(cluster.fleets))].pods[0].streams = 1
+    cluster.edit(wanted("3.0.0"))
+    assert steps(cluster, 10) == []
+    assert "makes some" in progressing(cluster)[2]
+    cluster.finish_streams()
+    cluster.settle()
+    assert cluster.status["active"]["version"] == "3.0.0"
+    assert names.IN_PLACE_SINCE not in cluster.fleets[cluster.active].annotations
+
+
+def test_a_fleet_that_is_only_kept_warm_gives_its_room_to_the_next():
+    cluster = serving(capacity=2)
+    cluster.edit(wanted(keepPreviousSeconds=3600))
+    for _ in range(30):
+        cluster.round()
+    assert len(cluster.running) == 2
+    cluster.edit(wanted("3.0.0", keepPreviousSeconds=3600))
+    for _ in range(40):
+        cluster.round()
+    assert cluster.status["active"]["version"] == "3.0.0"
+    assert names.IN_PLACE_SINCE not in cluster.fleets[cluster.active].annotations
+
+
+def rounds_until(cluster, step, rounds=30):
+    for _ in range(rounds):
+        if cluster.round().step == step:
+            return
+    raise AssertionError(f"no {step}")

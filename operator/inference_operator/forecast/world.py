@@ -9,6 +9,7 @@ from typing import Any, assert_never
 
 from inference_operator import names
 from inference_operator.actions import Action, AnnotatePod, Apply, Delete, Flip, PatchFleet, Verify
+from inference_operator.in_place.listing import listing
 from inference_operator.observed import (
     Child,
     ClientKeys,
@@ -72,7 +73,10 @@ class World:
                 fleet = self._fleets[action.fleet]
                 size = fleet.replicas if action.replicas is None else action.replicas
                 marks = _patched(fleet.annotations, action.annotations)
-                self._put(replace(fleet, replicas=size, annotations=marks))
+                version, revision = marks[names.FLEET_VERSION], marks[names.FLEET_REVISION]
+                self._put(
+                    replace(fleet, replicas=size, annotations=marks, version=version, revision=revision)
+                )
             case Flip():
                 service = self._children["Service", action.service]
                 spec = service.content["spec"] | {"selector": dict(action.selector)}
@@ -132,19 +136,25 @@ class World:
             self._fleets[name] = replace(fleet, pods=pods)
 
     def _live(self, fleet: Fleet) -> tuple[Pod, ...]:
-        """As many pods as are asked for, all of them ready."""
-        pods = list(fleet.live_pods[: fleet.replicas])
+        """As many pods as are asked for, ready but for those that were told to leave, which go first."""
+        staying = sorted(fleet.live_pods, key=lambda pod: names.RETIRE in pod.annotations)
+        pods = staying[: fleet.replicas]
         for number in range(len(pods) + 1, fleet.replicas + 1):
             name = f"{fleet.name}-new-{number}"
             pods.append(Pod(name=name, uid=f"pod/{name}"))
-        return tuple(replace(pod, ready=True, report=self._says(pod, fleet)) for pod in pods)
+        return tuple(
+            replace(pod, ready=names.RETIRE not in pod.annotations, report=self._says(pod, fleet))
+            for pod in pods
+        )
 
     def _says(self, pod: Pod, fleet: Fleet) -> PodReport:
-        held = {fleet.version: VersionReport(state="ready")}
+        told = listing(fleet)
+        versions = [weights.version for weights in told.versions] or [told.active]
+        held = {version: VersionReport(state="ready") for version in versions}
         return PodReport(
             draining=names.DRAIN in pod.annotations,
             settings_generation=self._rest.model.generation,
-            models={self._rest.model.name: ModelReport(active_version=fleet.version, versions=held)},
+            models={self._rest.model.name: ModelReport(active_version=told.active, versions=held)},
         )
 
     def _endpoints(self) -> dict[str, dict[str, bool]]:
