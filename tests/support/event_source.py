@@ -8,6 +8,8 @@ from typing import Any
 
 import aiohttp
 
+from realtime_serve.jobs.event import LAST
+
 
 @dataclass
 class Seen:
@@ -40,8 +42,12 @@ class EventSource:
 
     @property
     def end(self) -> Seen:
-        assert self.seen[-1].name in {"job_complete", "job_error", "job_cancelled"}, self.seen[-3:]
+        assert self.over, self.seen[-3:]
         return self.seen[-1]
+
+    @property
+    def over(self) -> bool:
+        return bool(self.seen) and self.seen[-1].name in LAST
 
     async def read(self, count: int | None = None) -> int:
         """Read so many events on one connection, then cut it; all there are without a count. Returns the status."""

@@ -8,7 +8,6 @@ writes its last event. That takes the number of the next event, so a server that
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import secrets
 import time
@@ -17,21 +16,12 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
-import redis.asyncio
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
 
-from realtime_serve.errors import (
-    IdempotencyInFlight,
-    IdempotencyMismatch,
-    InvalidRequest,
-    JobCancelled,
-    JobGone,
-    StoreUnavailable,
-)
+from realtime_serve.errors import InvalidRequest, JobCancelled, JobGone, StoreUnavailable
+from realtime_serve.jobs.asking import SOCKET_SECONDS, ask, connect, milliseconds, rows_of
 from realtime_serve.jobs.attached import Attached
 from realtime_serve.jobs.card import Card, State
+from realtime_serve.jobs.claims import Claims
 from realtime_serve.jobs.event import Event, Page
 from realtime_serve.jobs.scripts import APPEND
 from realtime_serve.jobs.store import EVENTS_A_JOB, FIRST_READER_SECONDS, Claim, Order
@@ -40,11 +30,9 @@ log = logging.getLogger("realtime_serve.jobs")
 
 LEASE_SECONDS = 10.0
 APPEND_SECONDS = 10.0  # a job whose event cannot be written for so long fails
-CLAIM_SECONDS = 60  # an idempotency key whose server died before the job was accepted
 COMMANDS_AT_ONCE = 64
 READERS_AT_ONCE = 1024
 EVENTS_A_READ = 512
-SOCKET_SECONDS = 5.0
 LONGEST_BLOCK_SECONDS = 2.0
 
 
@@ -89,35 +77,20 @@ class RedisStore:
         self._lease_seconds = lease_seconds
         self._append_seconds = append_seconds
         self._owner = secrets.token_hex(8)
-        self._commands = _client(url, COMMANDS_AT_ONCE, SOCKET_SECONDS)
-        self._blocking = _client(url, READERS_AT_ONCE, SOCKET_SECONDS + LONGEST_BLOCK_SECONDS)
+        self._commands = connect(url, COMMANDS_AT_ONCE, SOCKET_SECONDS)
+        self._blocking = connect(url, READERS_AT_ONCE, SOCKET_SECONDS + LONGEST_BLOCK_SECONDS)
         self._append = self._commands.register_script(APPEND)
         self._written: dict[str, Card] = {}  # the card of each running job, as it is in Redis
-        self._claims: dict[str, str] = {}
+        self._claims = Claims(self._commands, f"{prefix}claim:")
         self._touched: dict[str, float] = {}
 
     async def claim(self, claim: Claim, job_id: str) -> str | None:
         """See `store.Store`."""
-        mine = json.dumps({"job": job_id, "body": claim.body, "accepted": False})
-        name = self._key("claim", claim.key)
-        for _ in range(2):
-            if await _ask(self._commands.set(name, mine, nx=True, ex=CLAIM_SECONDS)):
-                return None
-            held = json.loads(await _ask(self._commands.get(name)) or b"{}")
-            if not held:
-                continue  # it has just run out
-            if held["body"] != claim.body:
-                raise IdempotencyMismatch
-            if not held["accepted"]:
-                raise IdempotencyInFlight
-            if await _ask(self._commands.exists(self._key(held["job"], "card"))):
-                return str(held["job"])
-            await _ask(self._commands.delete(name))  # its job is gone
-        raise IdempotencyInFlight
+        return await self._claims.take(claim, job_id, is_kept=self._is_kept)
 
     async def release(self, claim: Claim) -> None:
         """See `store.Store`."""
-        await _ask(self._commands.delete(self._key("claim", claim.key)))
+        await self._claims.release(claim)
 
     async def open(self, card: Card, claim: Claim | None) -> None:
         """See `store.Store`."""
@@ -129,11 +102,12 @@ class RedisStore:
                 mapping={"card": msgspec.json.encode(card), "owner": self._owner},
             )
             pipe.expire(self._key(job_id, "card"), kept)
-            pipe.set(self._key(job_id, "reader"), "1", px=_ms(max(self._window(), FIRST_READER_SECONDS)))
+            pipe.set(
+                self._key(job_id, "reader"), "1", px=milliseconds(max(self._window(), FIRST_READER_SECONDS))
+            )
             if claim is not None:
-                name = self._claims[job_id] = self._key("claim", claim.key)
-                pipe.set(name, json.dumps({"job": job_id, "body": claim.body, "accepted": True}), ex=kept)
-            await _ask(pipe.execute())
+                self._claims.accept(pipe, claim, job_id, kept=kept)
+            await ask(pipe.execute())
         self._written[job_id] = card
 
     async def append(self, card: Card, event: Event) -> None:
@@ -155,12 +129,11 @@ class RedisStore:
         kept = max(1, round(max(self._window(), FIRST_READER_SECONDS)))
         try:
             await self._write(card, event, kept=kept)
-            if (claim := self._claims.get(card.job_id)) is not None:
-                await _ask(self._commands.expire(claim, kept))
+            await self._claims.end(card.job_id, kept=kept)
             await self.attached.have(card.job_id, event.id)
         finally:
             self._written.pop(card.job_id, None)
-            self._claims.pop(card.job_id, None)
+            self._claims.forget(card.job_id)
 
     async def card(self, job_id: str) -> Card:
         """See `store.Store`."""
@@ -172,7 +145,7 @@ class RedisStore:
 
     async def order_cancel(self, job_id: str) -> None:
         """See `store.Store`: the owner sees it at its next event, or when it looks."""
-        await _ask(self._commands.set(self._key(job_id, "reader"), "cancel", ex=self._kept_while_running))
+        await ask(self._commands.set(self._key(job_id, "reader"), "cancel", ex=self._kept_while_running))
 
     async def orders(self, job_ids: Iterable[str]) -> Mapping[str, Order]:
         """See `store.Store`."""
@@ -181,7 +154,7 @@ class RedisStore:
             self._renew_lease(pipe)
             if ids:
                 pipe.mget([self._key(job_id, "reader") for job_id in ids])
-            answers = await _ask(pipe.execute())
+            answers = await ask(pipe.execute())
         marks = dict(zip(ids, answers[1], strict=True)) if ids else {}
         what = {None: Order.FORSAKEN, b"cancel": Order.CANCEL}
         return {job_id: what[mark] for job_id, mark in marks.items() if mark in what}
@@ -215,7 +188,7 @@ class RedisStore:
     async def stop(self) -> None:
         """See `store.Store`: the lease is given up, so that no reader waits for it to run out."""
         try:
-            await _ask(self._commands.delete(self._key("owner", self._owner)))
+            await ask(self._commands.delete(self._key("owner", self._owner)))
         except StoreUnavailable as error:
             log.info("the lease could not be given up: %s", error)
         await self._commands.aclose()
@@ -223,21 +196,21 @@ class RedisStore:
 
     async def _events(self, job_id: str, after: int, *, block: float) -> list[Event]:
         client = self._blocking if block else self._commands
-        found = await _ask(
+        found = await ask(
             client.xread(
                 {self._key(job_id, "events"): f"{after}-0"},
                 count=EVENTS_A_READ,
-                block=_ms(block) if block else None,
+                block=milliseconds(block) if block else None,
             )
         )
-        rows = _rows(found)
+        rows = rows_of(found)
         events = [Event(int(row_id.split(b"-")[0]), row[b"n"].decode(), row[b"d"]) for row_id, row in rows]
         if events and events[0].id != after + 1:
             raise JobGone(f"event {after + 1} is no longer kept: the oldest one is {events[0].id}")
         return events
 
     async def _last_id(self, job_id: str) -> int:
-        rows = await _ask(self._commands.xrevrange(self._key(job_id, "events"), count=1))
+        rows = await ask(self._commands.xrevrange(self._key(job_id, "events"), count=1))
         return int(rows[0][0].split(b"-")[0]) if rows else 0
 
     async def _write(self, card: Card, event: Event, *, kept: int) -> bytes:
@@ -258,7 +231,7 @@ class RedisStore:
         pause = 0.05
         while True:
             try:
-                answer: bytes = await _ask(self._append(keys=keys, args=arguments))
+                answer: bytes = await ask(self._append(keys=keys, args=arguments))
             except StoreUnavailable:
                 if time.monotonic() + pause > deadline:
                     raise
@@ -269,14 +242,17 @@ class RedisStore:
                     self._written[job_id] = card
                 return answer
 
+    async def _is_kept(self, job_id: str) -> bool:
+        return bool(await ask(self._commands.exists(self._key(job_id, "card"))))
+
     async def _look(self, job_id: str) -> tuple[Card, str]:
-        card, owner = await _ask(self._commands.hmget(self._key(job_id, "card"), ["card", "owner"]))
+        card, owner = await ask(self._commands.hmget(self._key(job_id, "card"), ["card", "owner"]))
         if card is None:
             raise JobGone(f"{job_id} is no longer kept: its window has ended")
         return msgspec.json.decode(card, type=Card), owner.decode()
 
     async def _lives(self, owner: str) -> bool:
-        return bool(await _ask(self._commands.exists(self._key("owner", owner))))
+        return bool(await ask(self._commands.exists(self._key("owner", owner))))
 
     async def _bury(self, card: Card) -> Card:
         """The server that ran the job is gone: write the last event in its place, unless somebody else just did."""
@@ -287,7 +263,7 @@ class RedisStore:
         event = Event(last + 1, f"job_{ended.state}", msgspec.json.encode(ended.public()))
         kept = max(1, round(max(self._window(), FIRST_READER_SECONDS)))
         if await self._write(ended, event, kept=kept) == b"ok":
-            log.warning("job", extra={"fields": ended.public()})
+            log.warning("job", extra={"fields": {"job_id": ended.job_id, "reason": ended.reason}})
             return ended
         return (await self._look(card.job_id))[0]
 
@@ -296,18 +272,18 @@ class RedisStore:
         window, now = self._window(), time.monotonic()
         if now - self._touched.get(job_id, -1e9) < min(window / 4, 1.0):
             return
-        milliseconds = _ms(max(window, 1.0))
+        kept = milliseconds(max(window, 1.0))
         async with self._commands.pipeline(transaction=False) as pipe:
-            pipe.set(self._key(job_id, "reader"), "1", px=milliseconds, nx=True)
-            pipe.pexpire(self._key(job_id, "reader"), milliseconds)
+            pipe.set(self._key(job_id, "reader"), "1", px=kept, nx=True)
+            pipe.pexpire(self._key(job_id, "reader"), kept)
             for part in ("events", "card"):
-                pipe.pexpire(self._key(job_id, part), milliseconds, gt=True)
-            await _ask(pipe.execute())
+                pipe.pexpire(self._key(job_id, part), kept, gt=True)
+            await ask(pipe.execute())
         if self.attached.readers(job_id):
             self._touched[job_id] = now
 
     def _renew_lease(self, pipe: Any) -> None:
-        pipe.set(self._key("owner", self._owner), "1", px=_ms(self._lease_seconds))
+        pipe.set(self._key("owner", self._owner), "1", px=milliseconds(self._lease_seconds))
 
     def _key(self, *parts: str) -> str:
         return self._prefix + ":".join(parts)
@@ -315,37 +291,3 @@ class RedisStore:
     @property
     def _kept_while_running(self) -> int:
         return round(self._longest_job() + max(self._window(), FIRST_READER_SECONDS))
-
-
-def _client(url: str, connections: int, socket_seconds: float) -> redis.asyncio.Redis:
-    pool = redis.asyncio.BlockingConnectionPool.from_url(
-        url,
-        max_connections=connections,
-        timeout=SOCKET_SECONDS,
-        socket_timeout=socket_seconds,
-        socket_connect_timeout=SOCKET_SECONDS,
-        retry=Retry(NoBackoff(), 1),
-    )
-    return redis.asyncio.Redis(connection_pool=pool)
-
-
-async def _ask(answer: Any) -> Any:
-    """Await a command; whatever goes wrong with Redis becomes StoreUnavailable."""
-    try:
-        return await answer
-    except (RedisError, OSError, TimeoutError) as error:
-        raise StoreUnavailable(f"the store of jobs: {type(error).__name__}: {error}") from error
-
-
-def _rows(found: Any) -> list[tuple[bytes, dict[bytes, bytes]]]:
-    """The entries of the one stream that XREAD was asked for; its answer's shape hangs on the protocol."""
-    if not found:
-        return []
-    if isinstance(found, dict):
-        rows = next(iter(found.values()))
-        return list(rows[0]) if rows and isinstance(rows[0], list) else list(rows)
-    return list(found[0][1])
-
-
-def _ms(seconds: float) -> int:
-    return max(1, round(seconds * 1000))
