@@ -37,7 +37,12 @@ _ALARMING = {
 
 
 def _warnings(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Event]:
-    """A Warning when a condition comes to have a reason that a person should hear of; once, not each round."""
+    """A Warning when a condition comes to have a reason that a person should hear of; once, not each round.
+
+    The step that ends a rollout has told its own story.
+    """
+    if after["phase"] == Phase.FAILED != before.get("phase"):
+        return
     old = {each.get("type"): each.get("reason") for each in before.get("conditions") or ()}
     heard = set()
     for condition in after["conditions"]:

@@ -12,6 +12,7 @@ import yaml
 
 from inference_operator.actions import Plan
 from inference_operator.diagnosis import diagnose
+from inference_operator.news import news
 from inference_operator.observed import ClientKeys, Fleet, ModelReport, Pod, PodReport, Trouble, VersionReport
 from inference_operator.plan import plan
 from tests.operator.model_cluster import START, ModelCluster, describe, spec
@@ -197,9 +198,21 @@ def test_a_failed_rollout_tells_why_and_what_to_do():
     assert "version 1.0.0 serves. Edit the spec to try again, or: kubectl annotate" in message
     assert message.endswith(f"realtime-serve.io/retry={made.status['target']['revision']}")
     assert condition(made, "Degraded")[:2] == ("True", "DeadlineExceeded")
+    short = "Version 2.0.0 could not be rolled out, see Progressing; version 1.0.0 has the traffic."
+    assert condition(made, "Ready") == ("False", "DeadlineExceeded", short)
+    assert condition(made, "Verified")[2] == "Version 2.0.0 did not come to its end, see Progressing."
     assert condition(made, "Available")[0] == "True"
     assert made.status["target"]["step"] == "Failed"
     assert made.status["history"][0]["outcome"] == "Failed"
+
+
+def test_the_round_that_shows_a_failure_tells_it_no_second_time():
+    cluster = stuck()
+    before = plan(cluster.observe()).status
+    trouble = {"waiting": Trouble(reason="ImagePullBackOff", message="manifest unknown")}
+    after = with_trouble(cluster, **trouble).status
+    assert [event.reason for event in news(before, after)] == ["ImagePullFailed"]
+    assert news(before, {**after, "phase": "Failed"}) == ()
 
 
 def test_the_target_shows_each_gate_and_what_it_waits_for():

@@ -101,9 +101,8 @@ def _ready(scene: Scene, phase: Phase, available: Claim, progressing: Claim) -> 
     """The version asked for serves, on every pod asked for."""
     fleet = scene.roles.active
     if fleet is None or not scene.arrived or phase is Phase.PROMOTING:
-        return Claim(
-            type=Condition.READY, holds=False, reason=progressing.reason, message=progressing.message
-        )
+        message = _in_short(scene, phase) or progressing.message
+        return Claim(type=Condition.READY, holds=False, reason=progressing.reason, message=message)
     if not available.holds:
         return Claim(type=Condition.READY, holds=False, reason=available.reason, message=available.message)
     ready, wanted = len(fleet.ready_pods), scene.size
@@ -113,6 +112,15 @@ def _ready(scene: Scene, phase: Phase, available: Claim, progressing: Claim) -> 
     if ready < wanted:
         return Claim(type=Condition.READY, holds=False, reason=Reason.PODS_NOT_READY, message=message)
     return Claim(type=Condition.READY, holds=True, reason=Reason.SERVING, message=message)
+
+
+def _in_short(scene: Scene, phase: Phase) -> str:
+    """Of a rollout that failed: its whole story stands in Progressing and Degraded already."""
+    active = scene.roles.active
+    if phase is not Phase.FAILED or scene.failure is None or active is None:
+        return ""
+    wanted = scene.spec.model.version
+    return f"Version {wanted} could not be rolled out, see Progressing; version {active.version} has the traffic."
 
 
 def _degraded(scene: Scene) -> Claim:
@@ -163,7 +171,8 @@ def _verified(scene: Scene) -> Claim:
             message=f"{verdict.message}.",
         )
     if scene.failure:
-        reason, message = told_failure(scene.failure)
+        reason, _ = told_failure(scene.failure)
+        message = f"Version {version} did not come to its end, see Progressing."
         return Claim(type=Condition.VERIFIED, holds=False, reason=reason, message=message)
     if loading := begun.loading(scene):
         holds, message = loading.passed, f"{loading.message}."
