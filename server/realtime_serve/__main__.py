@@ -84,7 +84,7 @@ def assemble(options: Options) -> Serving:
         return ServedVersion(
             definition,
             name=options.served_name,
-            make_engine=lambda: make_engine(definition, options.device, on_step),
+            make_engine=lambda: make_engine(definition, options, on_step),
             settings=settings,
             on_change=on_change,
         )
@@ -132,18 +132,21 @@ def first_version(options: Options) -> ModelVersion:
         version=options.model_version,
         uri=options.model,
         revision=options.model_revision,
+        sha256=options.model_sha256,
         dtype=options.dtype,
         max_model_length=options.max_model_length or 0,
     )
 
 
-def make_engine(definition: ModelVersion, device: str, on_step: Callable[[float], None]) -> Engine:
+def make_engine(definition: ModelVersion, options: Options, on_step: Callable[[float], None]) -> Engine:
     """Return an engine process, not yet started, for one version of a model."""
     load = Load(
         model=definition.uri,
         revision=definition.revision,
         dtype=definition.dtype,
-        device=device,
+        sha256=definition.sha256,
+        cache=str(options.cache),
+        device=options.device,
         max_model_length=definition.max_model_length,
     )
     # A waiting OpenMP thread that spins takes the core from whoever it waits for: with two engines on two cores,

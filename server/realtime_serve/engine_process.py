@@ -12,17 +12,27 @@ import os
 import signal
 import socket
 import sys
+from pathlib import Path
+
+import msgspec
 
 from realtime_serve.engine.link import FrontEndGone, Link
-from realtime_serve.engine.messages import Failed, Load, Progress, Ready
+from realtime_serve.engine.messages import Failed, Load, Progress, Ready, Transfer
 from realtime_serve.engine.runner import Runner
+from realtime_serve.engine.shortage import reason_of
 from realtime_serve.engine.worker import StepsFail, Worker
 from realtime_serve.errors import EngineFailed
 from realtime_serve.logs import configure_logging
+from realtime_serve.settings.source import Source
+from realtime_serve.sources import meter
+from realtime_serve.sources.cache import DEFAULT_CACHE, Cache
+from realtime_serve.sources.fetching import fetch
 
 log = logging.getLogger("realtime_serve.engine")
 
 PR_SET_PDEATHSIG = 1
+NO_BARS = {"TQDM_DISABLE": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+"""Progress bars are for terminals; the log has a line a download."""
 THREADS = {"OMP_WAIT_POLICY": "PASSIVE"}
 """Read when torch is imported. Threads that spin while they wait take the core from the one they wait for as soon as anything
 else wants a core, the front end for one: a step then took up to ten times as long. With all cores free it costs nothing."""
@@ -38,20 +48,19 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
     configure_logging("info")
+    os.environ.update(NO_BARS)
     link = Link(socket.socket(fileno=int(_value("--fd"))))
     try:
         serve(link)
     except FrontEndGone:
         return 0
     except EngineFailed as failure:
-        return give_up(link, failure.reason, str(failure))
+        return give_up(link, reason_of(failure, failure.reason), str(failure))
     except StepsFail as failure:
-        return give_up(link, "StepsFail", str(failure))
-    except MemoryError as failure:
-        return give_up(link, "OutOfMemory", f"out of memory: {failure}")
+        return give_up(link, reason_of(failure, "StepsFail"), str(failure))
     except Exception as failure:  # nobody above would see it: tell the front end before the process ends
         log.exception("unexpected")
-        return give_up(link, "EngineCrashed", f"{type(failure).__name__}: {failure}")
+        return give_up(link, reason_of(failure, "EngineCrashed"), f"{type(failure).__name__}: {failure}")
     return 0
 
 
@@ -65,12 +74,25 @@ def keep_memory() -> None:
 def serve(link: Link) -> None:
     """Load, warm up, run: all on this thread, because torch on a second one slows both down for good."""
     load = link.receive_load()
-    link.send(Progress("loading", f"loading {load.model}"))
     worker, ready = prepare(load, link)
     link.send(Progress("warming", "generating the first tokens"))
     worker.warm_up()
     link.send(ready)
     worker.run()
+
+
+def bring(load: Load, link: Link) -> Path:
+    """Where the weights are, downloaded if need be. Before torch is imported: what is not there is told at once."""
+    source = Source(load.model, load.revision, load.sha256)
+    link.send(Progress("loading", f"loading {source.shown}"))
+
+    def tell(transfer: meter.Transfer) -> None:
+        said = Transfer(transfer.done, transfer.total, transfer.per_second)
+        link.send(Progress("loading", f"downloading {source.shown}", said))
+
+    directory = fetch(source, Cache(Path(load.cache or DEFAULT_CACHE).expanduser()), meter.Meter(tell))
+    link.send(Progress("loading", f"loading {source.shown}"))
+    return directory
 
 
 def prepare(load: Load, link: Link) -> tuple[Worker, Ready]:
@@ -79,9 +101,10 @@ def prepare(load: Load, link: Link) -> tuple[Worker, Ready]:
         os.environ.setdefault(name, value)
     if "--loader" in sys.argv:
         return of_runner(load_own(_value("--loader"), _value("--config")), link)
+    found = msgspec.structs.replace(load, model=str(bring(load, link)))
     from realtime_serve.model.loading import load_runner  # noqa: PLC0415
 
-    runner = load_runner(load, report=lambda message: link.send(Progress("loading", message)))
+    runner = load_runner(found, report=lambda message: link.send(Progress("loading", message)))
     return of_runner(runner, link)
 
 

@@ -25,8 +25,14 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, default=str, ensure_ascii=False)
 
 
+CHATTY = ("httpx", "httpx2", "httpcore", "httpcore2", "huggingface_hub", "filelock", "urllib3", "asyncio")
+"""Libraries that say at level info what is news at level debug."""
+
+
 def configure_logging(level: str) -> None:
     """Send all logs through the formatter."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
+    for name in CHATTY:
+        logging.getLogger(name).setLevel(logging.DEBUG if level == "debug" else logging.WARNING)
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 from realtime_serve import __main__ as server
 from realtime_serve.engine.client import Engine
 from realtime_serve.jobs import redis
+from realtime_serve.settings.options import Options
 from realtime_serve.settings.version import ModelVersion
 from tests.support.echo_engine import echo_engine
 
@@ -16,7 +17,7 @@ STEP_SECONDS = "ECHO_STEP_SECONDS"
 LEASE_SECONDS = "ECHO_LEASE_SECONDS"
 
 
-def make_engine(definition: ModelVersion, _device: str, _on_step: Callable[[float], None]) -> Engine:
+def make_engine(definition: ModelVersion, _options: Options, _on_step: Callable[[float], None]) -> Engine:
     return echo_engine(Path(definition.uri), step_seconds=float(os.environ[STEP_SECONDS]))()
 
 

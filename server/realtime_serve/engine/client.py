@@ -30,6 +30,7 @@ from realtime_serve.engine.messages import (
     Step,
     Submit,
     ToEngine,
+    Transfer,
 )
 from realtime_serve.engine.streams import TokenStream
 from realtime_serve.errors import EngineFailed, EngineGone
@@ -56,6 +57,8 @@ class EngineStats:
     stage: str = ""
     """loading, warming, or empty when that is done."""
     message: str = ""
+    transfer: Transfer | None = None
+    """Of weights that are being downloaded."""
 
     @property
     def silent_seconds(self) -> float:
@@ -186,8 +189,8 @@ class Engine:
         match message:
             case Step():
                 self._deliver(message)
-            case Progress(stage=stage, message=text):
-                self.stats.stage, self.stats.message = stage, text
+            case Progress(stage=stage, message=text, transfer=transfer):
+                self.stats.stage, self.stats.message, self.stats.transfer = stage, text, transfer
             case Ready(card=card):
                 self.stats.stage, self.stats.message = "", ""
                 self._ready.set_result(card)

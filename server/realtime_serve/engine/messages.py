@@ -60,10 +60,14 @@ class Load(msgspec.Struct, frozen=True, tag=True):
     """The first message: what this process is to serve."""
 
     model: str
-    """A directory, file:///path, hf://ORG/REPO, or ORG/REPO."""
+    """As --model takes it."""
     revision: str = "main"
     dtype: str = "auto"
     device: str = "auto"
+    sha256: str = ""
+    """Of an archive."""
+    cache: str = ""
+    """Where downloads are kept, but for those of the hub."""
     max_model_length: int = 0
     """Tokens, prompt and answer together; 0: what the model's configuration says."""
     kv_fraction: float = 0.4
@@ -120,10 +124,19 @@ class ModelCard(msgspec.Struct, frozen=True):
     """Tokens that the KV cache has room for."""
 
 
+class Transfer(msgspec.Struct, frozen=True):
+    bytes_done: int
+    bytes_total: int
+    """0: not known."""
+    bytes_per_second: int
+
+
 class Progress(msgspec.Struct, frozen=True, tag=True):
     stage: str
     """loading or warming."""
     message: str = ""
+    transfer: Transfer | None = None
+    """While weights are being downloaded."""
 
 
 class Ready(msgspec.Struct, frozen=True, tag=True):

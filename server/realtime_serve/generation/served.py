@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from realtime_serve.engine.client import Engine, EngineStats
 from realtime_serve.engine.messages import Configure, ModelCard
+from realtime_serve.engine.shortage import OUT_OF_MEMORY
 from realtime_serve.errors import EngineFailed, EngineGone, ModelNotReady, ServeError
 from realtime_serve.generation.work import Work
 from realtime_serve.settings.live import LiveSettings
@@ -24,7 +25,6 @@ log = logging.getLogger("realtime_serve.model")
 FIRST_PAUSE_SECONDS = 1.0  # before an engine that died is started again; doubled each time
 LONGEST_PAUSE_SECONDS = 30.0
 RESTARTS_IN_A_ROW = 5  # failed ones, after which it is given up
-OUT_OF_MEMORY = "OutOfMemory"
 
 
 class State(enum.StrEnum):

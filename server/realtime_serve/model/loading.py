@@ -19,7 +19,6 @@ from realtime_serve.model import kv
 from realtime_serve.model.attention import NAME, SlotAttention
 from realtime_serve.model.proof import prove
 from realtime_serve.model.running import TransformersRunner
-from realtime_serve.model.source import fetch
 from realtime_serve.model.weights import read_config, read_model
 
 log = logging.getLogger("realtime_serve.model")
@@ -28,10 +27,9 @@ PROBE_TOKENS = 2
 
 
 def load_runner(load: Load, report: Callable[[str], None]) -> TransformersRunner:
-    """Fetch, read, check, and make room. Raises EngineFailed with a reason for whatever stands in the way."""
+    """Read a directory, check, and make room. Raises EngineFailed with a reason for whatever stands in the way."""
     torch.set_num_threads(count_cores())
-    report(f"fetching {load.model}")
-    directory = fetch(load.model, load.revision)
+    directory = Path(load.model)
     device = pick_device(load.device)
     begin = time.monotonic()
     report(f"reading the weights in {directory}")

@@ -11,12 +11,22 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from realtime_serve.errors import SettingsInvalid
+from realtime_serve.settings.source import Source, problem
 from realtime_serve.settings.version import Dtype
 
 ENVIRONMENT_PREFIX = "REALTIME_SERVE_"
 TERMINATION_LOG = "/dev/termination-log"  # where the kubelet looks
 
 REDIS_SCHEMES = ("redis", "rediss", "unix")
+
+SHAPES = {
+    "s3": "s3://BUCKET/PATH",
+    "gs": "gs://BUCKET/PATH",
+    "az": "az://ACCOUNT/CONTAINER/PATH",
+    "http": "http://HOST/NAME.tar.gz",
+    "https": "https://HOST/NAME.tar.gz",
+}
+REMOTE = tuple(SHAPES)
 
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 
@@ -25,8 +35,10 @@ _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 class Options:
     """What the process was started with; nothing of it changes later."""
 
-    model: str  # a directory, or hf://ORG/REPO
+    model: str  # a directory, or a uri
     model_revision: str
+    model_sha256: str
+    cache: Path  # of downloads
     served_name: str
     model_version: str
     dtype: Dtype
@@ -55,16 +67,19 @@ class Flag:
 
 
 def parse_source(text: str) -> str:
-    """A model's source, as a directory's path or hf://ORG/REPO."""
+    """A model's source, as a directory's path or a uri."""
     if text.startswith("hf://"):
         if not _HUB_NAME.fullmatch(text.removeprefix("hf://")):
             raise argparse.ArgumentTypeError(f"{text!r}: a model on the hub is hf://ORG/REPO")
         return text
     scheme, separator, rest = text.partition("://")
+    if scheme in REMOTE:
+        if not rest.strip("/"):
+            raise argparse.ArgumentTypeError(f"{text!r} names nothing; such as {SHAPES[scheme]}")
+        return text
     if separator and scheme != "file":
-        raise argparse.ArgumentTypeError(
-            f"{text!r}: the scheme {scheme!r} is unknown; allowed are hf:// and file://"
-        )
+        allowed = ", ".join(f"{known}://" for known in ("hf", "file", *REMOTE))
+        raise argparse.ArgumentTypeError(f"{text!r}: the scheme {scheme!r} is unknown; allowed are {allowed}")
     path = Path(rest if separator else text).expanduser()
     if path.is_dir():
         return str(path.resolve())
@@ -106,6 +121,12 @@ def _seconds(text: str) -> float:
     return seconds
 
 
+def _checksum(text: str) -> str:
+    if not re.fullmatch(r"([0-9a-f]{64})?", text):
+        raise argparse.ArgumentTypeError(f"{text!r}: a sha256 is 64 digits from 0 to f, in small letters")
+    return text
+
+
 def _label(longest: int) -> Callable[[str], str]:
     def read(text: str) -> str:
         if not 1 <= len(text) <= longest or not text.isprintable():  # it goes into headers and logs
@@ -118,11 +139,20 @@ def _label(longest: int) -> Callable[[str], str]:
 FLAGS = (
     Flag(
         "model",
-        "a directory with a model, hf://ORG/REPO or file:///path",
+        "a directory with a model, or a uri: hf://ORG/REPO, file:///path, s3://BUCKET/PATH, gs://BUCKET/PATH, "
+        "az://ACCOUNT/CONTAINER/PATH, https://HOST/NAME.tar.gz",
         read=parse_source,
         metavar="SOURCE",
     ),
     Flag("model-revision", "branch, tag or commit on the hub", "main"),
+    Flag("model-sha256", "checksum of an archive; http(s) needs one", "", _checksum, metavar="HEX"),
+    Flag(
+        "cache",
+        "directory for downloads that are not the hub's; servers may share it",
+        "~/.cache/realtime-serve/models",
+        lambda text: Path(text).expanduser(),
+        metavar="DIR",
+    ),
     Flag(
         "served-name",
         "what requests call the model (default: the directory's or repository's name)",
@@ -183,8 +213,10 @@ def parse_options(arguments: Sequence[str], environment: Mapping[str, str]) -> O
     given = vars(parser.parse_args(_from_environment(environment) + list(arguments)))
     if given["model"] is None:
         raise SettingsInvalid(
-            f"--model (or {ENVIRONMENT_PREFIX}MODEL) is needed: a directory or hf://ORG/REPO"
+            f"--model (or {ENVIRONMENT_PREFIX}MODEL) is needed: a directory, hf://ORG/REPO, or another uri (--help)"
         )
+    if wrong := problem(Source(given["model"], sha256=given["model_sha256"])):
+        raise SettingsInvalid(f"--model, --model-sha256: {wrong}")
     given["served_name"] = given["served_name"] or default_name(given["model"])
     return Options(**given)
 

@@ -19,6 +19,4 @@ class ModelVersion(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     revision: Annotated[str, Meta(min_length=1, max_length=128)] = "main"  # of a repository on the hub
     dtype: Dtype = "auto"
     max_model_length: Annotated[int, Meta(ge=0, le=16_777_216)] = 0  # tokens; 0: what the model was made for
-    sha256: Annotated[str, Meta(pattern=r"^([0-9a-f]{64})?$")] = (
-        ""  # of a downloaded file; empty: not checked
-    )
+    sha256: Annotated[str, Meta(pattern=r"^([0-9a-f]{64})?$")] = ""  # of an archive; empty: not checked

@@ -96,7 +96,10 @@ def _describe(model: Model) -> dict[str, object]:
 
 
 def _describe_version(version: ServedVersion) -> dict[str, object]:
-    return {"state": version.state, "message": version.message, "active_streams": version.work.active}
+    transfer = version.stats.transfer
+    progress = {} if transfer is None else {"progress": msgspec.structs.asdict(transfer)}
+    said = {"state": version.state, "message": version.message, "active_streams": version.work.active}
+    return said | progress
 
 
 def _queue(model: Model) -> dict[str, int]:

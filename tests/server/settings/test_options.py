@@ -44,9 +44,11 @@ def test_every_flag_is_an_environment_variable(flag, tmp_path):
         "dtype": "float32",
     }
     samples |= {"device": "cpu", "log-level": "debug", "redis-url": "redis://127.0.0.1/1"}
+    if flag.name == "model-sha256":
+        samples |= {"model-sha256": "0" * 64, "model": "https://host/model.zip"}
     value = samples.get(flag.name, "sample")
     variable = "REALTIME_SERVE_" + flag.name.upper().replace("-", "_")
-    options = parse_options([], {"REALTIME_SERVE_MODEL": str(tmp_path), variable: value})
+    options = parse_options([], {"REALTIME_SERVE_MODEL": samples["model"], variable: value})
     assert str(getattr(options, flag.name.replace("-", "_"))) in (value, f"{value}.0")
 
 
@@ -55,7 +57,12 @@ def test_every_flag_is_an_environment_variable(flag, tmp_path):
     [
         ([], "--model .* is needed"),
         (["--model", "/no/such"], "'/no/such' is no directory"),
-        (["--model", "s3://bucket/key"], "scheme 's3' is unknown; allowed are hf:// and file://"),
+        (["--model", "ftp://host/key"], "scheme 'ftp' is unknown; allowed are hf://, file://, s3://, gs://"),
+        (["--model", "s3://"], "s3://. names nothing; such as s3://BUCKET/PATH"),
+        (["--model", "https://host/model"], "--model.*is one archive, its name ending in"),
+        (["--model", "https://host/m.zip"], "--model-sha256.* has to be given"),
+        (["--model", "o/r", "--model-sha256", "0" * 64], "sha256 is of an archive"),
+        (["--model", "o/r", "--model-sha256", "A" * 64], "--model-sha256.*64 digits"),
         (["--model", "hf://only"], "hf://ORG/REPO"),
         (["--model", "o/r", "--port", "99999"], "--port.*a whole number from 0 to 65535"),
         (["--model", "o/r", "--device", "tpu"], "--device.*invalid choice.*cuda"),

@@ -12,15 +12,20 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from hack.hub.app import Hub
-from realtime_serve.errors import EngineFailed
-from realtime_serve.model.source import fetch
 
 SCRIPT = """
 import sys
+from pathlib import Path
 from realtime_serve.errors import EngineFailed
-from realtime_serve.model.source import fetch
+from realtime_serve.sources.cache import Cache
+from realtime_serve.sources.fetching import fetch
+from realtime_serve.sources.meter import Meter
+from realtime_serve.settings.source import Source
+meter = Meter()
 try:
-    print("ok", fetch(sys.argv[1], sys.argv[2]))
+    found = fetch(Source(sys.argv[1], sys.argv[2]), Cache(Path(sys.argv[3])), meter)
+    print("moved", meter.moved, "of", meter.total, file=sys.stderr)
+    print("ok", found)
 except EngineFailed as error:
     print(error.reason, error)
 """
@@ -53,7 +58,10 @@ async def fetch_from(endpoint: str, home: Path, model: str, revision: str = "mai
     }
     environment.pop("HF_HUB_OFFLINE", None)
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", SCRIPT, model, revision, env=environment, stdout=asyncio.subprocess.PIPE
+        sys.executable,
+        *("-c", SCRIPT, model, revision, str(home)),
+        env=environment,
+        stdout=asyncio.subprocess.PIPE,
     )
     output, _ = await process.communicate()
     reason, _, rest = output.decode().strip().partition(" ")
@@ -100,24 +108,3 @@ async def test_a_hub_that_refuses(tmp_path, status, code, reason):
     async with TestServer(app) as server:
         found, message = await fetch_from(str(server.make_url("/")).rstrip("/"), tmp_path, "hf://demo/small")
     assert found == reason, message
-
-
-def test_a_directory_is_taken_as_it_is(tmp_path):
-    assert fetch(str(tmp_path), "main") == tmp_path
-    assert fetch(f"file://{tmp_path}", "main") == tmp_path
-
-
-@pytest.mark.parametrize("model", ["/absent/model", "file:///absent", "./absent"])
-def test_a_directory_that_is_not_there(model):
-    with pytest.raises(EngineFailed) as caught:
-        fetch(model, "main")
-    assert caught.value.reason == "SourceNotFound"
-
-
-@pytest.mark.parametrize(
-    "model", ["hf://one", "hf://a/b/c", "hf://a b/c", "s3://bucket/key", "https://x.example/a", ""]
-)
-def test_a_name_of_no_kind(model):
-    with pytest.raises(EngineFailed) as caught:
-        fetch(model, "main")
-    assert caught.value.reason == "SourceInvalid"
