@@ -14,6 +14,16 @@ if TYPE_CHECKING:
     from inference_operator.observed import Fleet, Pod
 
 _IMAGE = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable"}
+_TELLING = {
+    Reason.SOURCE_NOT_FOUND,
+    Reason.SOURCE_UNAUTHORISED,
+    Reason.SOURCE_UNREACHABLE,
+    Reason.SOURCE_INVALID,
+    Reason.CHECKSUM_MISMATCH,
+    Reason.OUT_OF_SPACE,
+    Reason.CACHE_UNWRITABLE,
+    Reason.OUT_OF_MEMORY,
+}
 _CONFIG = {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
 
 
@@ -38,7 +48,8 @@ def _load_failed(pod: Pod, version: str) -> Finding | None:
     report = pod.report.version(version) if pod.report else None
     if report is None or report.state != "failed":
         return None
-    return Finding(Reason.LOAD_FAILED, f"Pod {pod.name} cannot load version {version}: {report.message}")
+    message = f"Pod {pod.name} cannot load version {version}: {report.message}"
+    return Finding(reason_of(report.message, Reason.LOAD_FAILED), message)
 
 
 def _out_of_memory(pod: Pod, _version: str) -> Finding | None:
@@ -54,7 +65,9 @@ def _crash_looping(pod: Pod, _version: str) -> Finding | None:
     waits = pod.waiting is not None and pod.waiting.reason == "CrashLoopBackOff"
     if pod.terminated is None and not waits:
         return None
-    return Finding(Reason.CRASH_LOOPING, f"Pod {pod.name} ended ({_restarts(pod)}){_last_words(pod)}")
+    said = pod.terminated.message.strip() if pod.terminated else ""
+    message = f"Pod {pod.name} ended ({_restarts(pod)}){_last_words(pod)}"
+    return Finding(reason_of(said, Reason.CRASH_LOOPING), message)
 
 
 def _image(pod: Pod, _version: str) -> Finding | None:
@@ -89,6 +102,12 @@ _CHECKS: tuple[Callable[[Pod, str], Finding | None], ...] = (
     _crash_looping,
     _unschedulable,
 )
+
+
+def reason_of(said: str, otherwise: Reason) -> Reason:
+    """What a server says of its failure begins with one word; some of those words tell an operator what to mend."""
+    word = said.partition(":")[0]
+    return Reason(word) if word in _TELLING else otherwise
 
 
 def _innermost(message: str) -> str:

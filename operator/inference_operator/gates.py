@@ -336,6 +336,6 @@ def _loading(fleet: Fleet) -> str:
     for pod in fleet.live_pods:
         report = pod.report.version(fleet.version) if pod.report else None
         if report is not None and not pod.ready:
-            said.append(f"{pod.name} is {report.state}" + (f" ({report.message})" if report.message else ""))
+            said.append(f"{pod.name} is {report.doing}")
     ready = f"{len(fleet.ready_pods)} of {fleet.replicas} pods of fleet {fleet.name} are ready"
     return f"{ready}: {', '.join(said)}" if said else ""

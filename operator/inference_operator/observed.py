@@ -19,6 +19,7 @@ import msgspec
 
 from inference_operator import names
 from inference_operator.room import Room
+from inference_operator.transfers import Transfer
 from inference_operator.weights import Incoming, Outgoing, Weights, read_mark
 
 if TYPE_CHECKING:
@@ -31,6 +32,14 @@ class VersionReport(msgspec.Struct, frozen=True):
     state: str
     message: str = ""
     active_streams: int = 0
+    progress: Transfer | None = None
+    """Of weights that are being downloaded."""
+
+    @property
+    def doing(self) -> str:
+        """In words, for a sentence that names the pod."""
+        said = self.progress.words if self.progress else self.message
+        return f"{self.state}: {said}" if self.progress else f"{self.state}{f' ({said})' if said else ''}"
 
 
 class ModelReport(msgspec.Struct, frozen=True):

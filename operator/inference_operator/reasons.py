@@ -108,6 +108,15 @@ class Reason(StrEnum):
     CONTAINER_CONFIG_ERROR = "ContainerConfigError"
     OUT_OF_MEMORY = "OutOfMemory"
     UNSCHEDULABLE = "Unschedulable"
+
+    # why weights cannot be had; a pod's message begins with one of these
+    SOURCE_NOT_FOUND = "SourceNotFound"
+    SOURCE_UNAUTHORISED = "SourceUnauthorised"
+    SOURCE_UNREACHABLE = "SourceUnreachable"
+    SOURCE_INVALID = "SourceInvalid"
+    CHECKSUM_MISMATCH = "ChecksumMismatch"
+    OUT_OF_SPACE = "OutOfSpace"
+    CACHE_UNWRITABLE = "CacheUnwritable"
     QUOTA_EXCEEDED = "QuotaExceeded"
     LOAD_FAILED = "LoadFailed"
     DEADLINE_EXCEEDED = "DeadlineExceeded"

@@ -28,12 +28,27 @@ WRONG = {
     "a foreign scheme": (
         minimal(model=MODEL | {"uri": "ftp://x/y"}),
         "spec.model",
-        "must begin with one of hf://, pvc://, file://, s3://, http://, https://",
+        "must begin with one of hf://, pvc://, file://, s3://, gs://, az://, http://, https://",
     ),
     "half a repository": (
         minimal(model=MODEL | {"uri": "hf://org"}),
         "spec.model",
         "hf://ORGANISATION/REPOSITORY",
+    ),
+    "an archive of the web without its checksum": (
+        minimal(model=MODEL | {"uri": "https://host/model.tar.gz"}),
+        "spec.model",
+        "with its sha256",
+    ),
+    "a page of the web": (
+        minimal(model=MODEL | {"uri": "https://host/model", "sha256": "0" * 64}),
+        "spec.model",
+        "must name an archive",
+    ),
+    "a checksum of no archive": (
+        minimal(model=MODEL | {"uri": "s3://bucket/model", "sha256": "0" * 64}),
+        "spec.model",
+        "sha256 is of an archive",
     ),
     "a relative path": (minimal(model=MODEL | {"uri": "file://x"}), "spec.model", "file:///ABSOLUTE/PATH"),
     "a climbing path": (minimal(model=MODEL | {"uri": "pvc://claim/../x"}), "spec.model", "must not climb"),
@@ -95,7 +110,6 @@ def test_two_fields_are_enough():
 
 
 UNSUPPORTED = {
-    "spec.model.uri (s3://)": {"model": MODEL | {"uri": "s3://bucket/key"}},
     "spec.server.frontends (2)": {"server": {"frontends": 2}},
     "spec.streaming.redisSecretRef": {"streaming": {"redisSecretRef": "r"}},
 }

@@ -249,7 +249,7 @@ def _active_version(pod: Pod) -> str:
 
 def _said(fleet: Fleet, version: str) -> str:
     said = [
-        f"{pod.name} is {report.state}" + (f" ({report.message})" if report.message else "")
+        f"{pod.name} is {report.doing}"
         for pod in fleet.live_pods
         if (report := _report(pod, version)) and report.state != "ready"
     ]

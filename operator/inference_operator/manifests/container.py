@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from inference_operator.manifests.volumes import CACHE, MODELS, SETTINGS, mounts
+from inference_operator.spec.source import OBJECT_STORES, WEB
 
 if TYPE_CHECKING:
     from inference_operator.spec import Spec
@@ -28,6 +29,7 @@ def container(model_name: str, spec: Spec, *, default_image: str) -> dict[str, A
         **policy,
         "args": _arguments(model_name, spec),
         "env": _environment(spec),
+        **_everything_of_the_secret(spec),
         "ports": [{"name": "http", "containerPort": PORT, "protocol": "TCP"}],
         "resources": _resources(spec),
         "volumeMounts": mounts(spec),
@@ -50,6 +52,7 @@ def _arguments(model_name: str, spec: Spec) -> list[str]:
     flags = {
         "model": place(source.uri),
         "model-revision": source.revision,
+        "model-sha256": source.sha256,
         "served-name": source.served_name or model_name,
         "model-version": source.version,
         "dtype": source.dtype,
@@ -63,6 +66,8 @@ def _arguments(model_name: str, spec: Spec) -> list[str]:
     }
     if source.scheme != "hf":
         del flags["model-revision"]
+    if not source.sha256:
+        del flags["model-sha256"]
     return [f"--{flag}={value}" for flag, value in flags.items()]
 
 
@@ -80,13 +85,22 @@ def _environment(spec: Spec) -> list[dict[str, Any]]:
     ours: list[dict[str, Any]] = [
         {"name": "HOME", "value": "/tmp"},  # noqa: S108 - an emptyDir of this pod alone
         {"name": "HF_HOME", "value": f"{CACHE}/huggingface"},
+        {"name": "REALTIME_SERVE_CACHE", "value": f"{CACHE}/models"},
     ]
-    if spec.model.secret_ref:
+    if spec.model.secret_ref and spec.model.scheme not in OBJECT_STORES:
+        variable = "REALTIME_SERVE_SOURCE_TOKEN" if spec.model.scheme in WEB else "HF_TOKEN"
         reference = {"name": spec.model.secret_ref, "key": SECRET_KEY}
-        ours.append({"name": "HF_TOKEN", "valueFrom": {"secretKeyRef": reference}})
+        ours.append({"name": variable, "valueFrom": {"secretKeyRef": reference}})
     theirs = [_variable(variable) for variable in spec.server.env]
     named = {variable["name"] for variable in theirs}
     return [variable for variable in ours if variable["name"] not in named] + theirs
+
+
+def _everything_of_the_secret(spec: Spec) -> dict[str, Any]:
+    """Object stores take several values, each under the standard name of its own."""
+    if not spec.model.secret_ref or spec.model.scheme not in OBJECT_STORES:
+        return {}
+    return {"envFrom": [{"secretRef": {"name": spec.model.secret_ref}}]}
 
 
 def _variable(variable: EnvVar) -> dict[str, Any]:

@@ -16,6 +16,7 @@ RESERVED = frozenset(
     for flag in (
         "MODEL",
         "MODEL_REVISION",
+        "MODEL_SHA256",
         "SERVED_NAME",
         "MODEL_VERSION",
         "DTYPE",

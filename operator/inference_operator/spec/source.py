@@ -8,9 +8,12 @@ from msgspec import Meta
 
 from inference_operator.spec.base import Name, Section, Text
 
-Scheme = Literal["hf", "pvc", "file", "s3", "http", "https"]
+Scheme = Literal["hf", "pvc", "file", "s3", "gs", "az", "http", "https"]
 
-_SCHEMES: tuple[Scheme, ...] = ("hf", "pvc", "file", "s3", "http", "https")
+_SCHEMES: tuple[Scheme, ...] = ("hf", "pvc", "file", "s3", "gs", "az", "http", "https")
+OBJECT_STORES: frozenset[str] = frozenset({"s3", "gs", "az"})
+WEB: frozenset[str] = frozenset({"http", "https"})
+ARCHIVES = (".tar", ".tar.gz", ".tgz", ".zip")
 LOCAL: frozenset[Scheme] = frozenset({"pvc", "file"})
 """Weights that are in the pod without a download."""
 
@@ -40,8 +43,10 @@ class ModelSource(Section, frozen=True, kw_only=True):
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     max_model_length: Annotated[int, Meta(ge=1, le=4_194_304)] = 2048
     """Tokens, prompt and answer together."""
+    sha256: Annotated[str, Meta(max_length=64, pattern=r"^([0-9a-f]{64})?$")] = ""
+    """Of an archive; http(s) needs one."""
     secret_ref: Name = ""
-    """A Secret whose key `token` opens the source."""
+    """A Secret that opens the source: its key `token`, or for object stores all its keys as variables."""
     cache: Cache = Cache()
 
     def __post_init__(self) -> None:
@@ -58,7 +63,18 @@ class ModelSource(Section, frozen=True, kw_only=True):
             raise ValueError(f"uri {self.uri!r} must be file:///ABSOLUTE/PATH")
         if ".." in rest.split("/"):
             raise ValueError(f"uri {self.uri!r} must not climb with '..'")
+        if scheme in WEB and not (self.is_archive and self.sha256):
+            raise ValueError(
+                f"uri {self.uri!r} must name an archive ({', '.join(ARCHIVES)}), with its sha256"
+            )
+        if self.sha256 and not self.is_archive:
+            raise ValueError(f"sha256 is of an archive, and uri {self.uri!r} names none")
 
     @property
     def scheme(self) -> str:
         return self.uri.partition("://")[0]
+
+    @property
+    def is_archive(self) -> bool:
+        path = self.uri.partition("?")[0].partition("#")[0]
+        return self.scheme in OBJECT_STORES | WEB and path.endswith(ARCHIVES)

@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from inference_operator.spec.parse import Spec
     from inference_operator.spec.rollout import Rollout
 
-SCHEMES = ("hf", "pvc", "file")
 STRATEGIES = ("Auto", "BlueGreen", "InPlace", "Recreate")
 
 
@@ -20,8 +19,6 @@ def unsupported(spec: Spec) -> tuple[str, ...]:
 
 
 def _fields(spec: Spec) -> Iterator[str]:
-    if spec.model.scheme not in SCHEMES:
-        yield f"spec.model.uri ({spec.model.scheme}://)"
     if spec.server.frontends != 1:
         yield f"spec.server.frontends ({spec.server.frontends})"
     if spec.streaming.redis_secret_ref:

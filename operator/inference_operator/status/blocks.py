@@ -47,12 +47,29 @@ def target(scene: Scene, phase: Phase) -> dict[str, Any]:
     wanted["fleet"] = fleet.name
     if fleet.prepare_started:
         wanted["startedAt"] = write_time(fleet.prepare_started)
+    wanted |= progress(fleet, scene.spec.model.version)
     if fleet is scene.roles.preview:
         wanted["gates"] = [_gate(scene, fleet, gate) for gate in gates.gates_of(fleet)]
         wanted["gates"] += golden(verifying.result_of(scene, fleet))
     else:
         wanted["gates"] = golden(read_result(fleet.annotations.get(names.VERIFICATION, "")))
     return wanted
+
+
+def progress(fleet: Fleet, version: str) -> dict[str, Any]:
+    """The download of the pod that has least."""
+    reports = [pod.report.version(version) for pod in fleet.live_pods if pod.report]
+    transfers = [report.progress for report in reports if report and report.progress]
+    if not transfers:
+        return {}
+    least = min(transfers, key=lambda transfer: transfer.bytes_done)
+    return {
+        "progress": {
+            "bytesDone": least.bytes_done,
+            "bytesTotal": least.bytes_total,
+            "bytesPerSecond": least.bytes_per_second,
+        }
+    }
 
 
 def golden(result: Result | None) -> list[dict[str, Any]]:
