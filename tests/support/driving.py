@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence as Many
 from dataclasses import dataclass, field
 from typing import Any
@@ -35,18 +36,29 @@ def expected(prompt: Many[int], count: int) -> list[int]:
 class MemoryRunner:
     """A model whose cache holds the tokens themselves; it reads all but the new ones back out of the sequence's pages.
 
-    A page that two sequences share, that was given back too early or that was never filled shows in the tokens.
+    A page that was given to two sequences, given back too early, named wrongly or never filled shows in the tokens.
     """
 
     def __init__(self, *, count: int, size: int) -> None:
         self.page_count, self.page_size = count, size
         self.card = ModelCard("", VOCABULARY, [], count * size, "float32", "cpu", count * size)
         self.memory = [[-1] * size for _ in range(count)]
+        self.computed = 0
+        """Tokens."""
 
     def run(self, batch: Batch) -> list[Result]:
+        self.computed += sum(len(row.tokens) for row in batch.rows)
+        for page in batch.clean:
+            self.memory[page] = [-1] * self.page_size
         for row in batch.rows:
             self._write(row)
         return [Result(following(self._read(row))) for row in batch.rows if row.samples]
+
+    def spoil(self, batch: Batch) -> None:
+        """What a step that breaks off leaves behind."""
+        for row in batch.rows:
+            for position in range(row.start, row.end):
+                self.memory[row.sequence.pages[position // self.page_size]][position % self.page_size] = 10**9
 
     def _write(self, row: Row) -> None:
         for position, token in enumerate(row.tokens, start=row.start):
@@ -118,6 +130,18 @@ class Driver:
         self.check()
         return emissions
 
+    def fail_step(self) -> set[int]:
+        """Schedule a step, spoil every page that it would write, and raise; the sequences that this ends."""
+        self.now += 0.01
+        batch = self.scheduler.schedule(self.now)
+        if isinstance(self.runner, MemoryRunner):
+            self.runner.spoil(batch)
+        emissions = self.scheduler.fail(batch, "broken")
+        for emission in emissions:
+            self._book(emission)
+        self.check()
+        return {emission.id for emission in emissions}
+
     def finish(self, limit: int = 10_000) -> None:
         """Step until nothing is left; every step must do something."""
         for _ in range(limit):
@@ -128,11 +152,11 @@ class Driver:
         raise AssertionError(f"not done after {limit} steps")
 
     def check(self) -> None:
-        """Pages: each is free or held by one running sequence, none is lost."""
+        """Pages: each is free or held by running sequences, none is lost."""
         running, waiting = self.scheduler.running, self.scheduler.waiting
-        held = [page for sequence in running.values() for page in sequence.pages]
-        assert len(held) == len(set(held)), "a page with two owners"
-        assert self.pages.free + len(held) == self.pages.count, "a page was lost"
+        held = Counter(page for sequence in running.values() for page in sequence.pages)
+        assert self.pages.held == len(held)
+        assert self.pages.free + self.pages.held == self.pages.count, "a page was lost"
         assert not any(sequence.pages for sequence in waiting.values())
         assert not set(running) & set(waiting)
         for number, outcome in self.outcomes.items():
@@ -142,8 +166,11 @@ class Driver:
         ids = [row.sequence.id for row in batch.rows]
         assert len(ids) == len(set(ids)), "a sequence twice in a step"
         assert sum(len(row.tokens) for row in batch.rows) <= self.scheduler.batching.max_batch_tokens
+        held = Counter(page for s in self.scheduler.running.values() for page in s.pages)
         for row in batch.rows:
             assert row.tokens
+            written = row.sequence.pages[row.start // self.pages.size : -(-row.end // self.pages.size)]
+            assert all(held[page] == 1 for page in written), "a page that somebody else reads is written"
             assert not row.sequence.held
             assert row.end <= len(row.sequence.pages) * self.pages.size, "no room for the tokens of this row"
         assert all(len(row.tokens) == 1 and row.samples for row in batch.rows[: batch.decoding])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from realtime_serve.engine.messages import Sampling, TokenLogprob
 from realtime_serve.engine.sequence import Sequence
@@ -32,6 +32,10 @@ class Batch:
     rows: list[Row]
     decoding: int
     """So many rows stand first that go on with one token each; the others are chunks of prompts."""
+    admitted: list[int] = field(default_factory=list)
+    """Sequences that wait no longer."""
+    clean: list[int] = field(default_factory=list)
+    """Pages to wipe before the step: what a sequence that went wrong has left may be NaN, which would harm the next one."""
 
 
 @dataclass(frozen=True, slots=True)

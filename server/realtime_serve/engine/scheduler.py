@@ -2,8 +2,9 @@
 
 Each step, every running sequence decodes one token; what is left of the token budget goes to prompts, in bounded chunks,
 so that a long prompt never stops the others. Waiting sequences are admitted by class and age while the batch has room and
-the cache has pages. When pages run out, the sequence that counts least gives its own back and is computed again later. A
-held sequence counts least of all: it keeps its pages and its place as long as nobody else wants them.
+the cache has pages. What a sequence's pages hold already, because another one began with the same tokens, is not computed
+again. When pages run out, the sequence that counts least gives its own back and is computed again later, as far as its pages
+are gone by then. A held sequence counts least of all: it keeps its pages and its place as long as nobody else wants them.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ AGE_SECONDS = 2.0
 """A waiting sequence rises one class after this long; in the highest class the oldest goes first, so none starves."""
 CHUNK_TOKENS = 512
 """Most prompt tokens in a step that also decodes: bounds what a new prompt adds to the others' next token."""
+WORTH_WAITING = 64
+"""A sequence waits for another one that is computing its next pages when so many of their tokens are the same."""
 BURST_SHARE = 0.2
 """With `dynamic`, an idle engine waits no longer for company than this share of maxWaitMs after the newest arrival."""
 
@@ -30,16 +33,17 @@ class Scheduler:
         self.waiting: dict[int, Sequence] = {}
         self.running: dict[int, Sequence] = {}
         self._newest = 0.0
+        self._admitted: list[int] = []
 
     def add(self, sequence: Sequence) -> None:
         self.waiting[sequence.id] = sequence
         self._newest = sequence.arrived
 
-    def abort(self, sequence_id: int) -> bool:
-        """Take it out. False when it is not here: it has ended already."""
+    def abort(self, sequence_id: int, *, spoilt: bool = False) -> bool:
+        """Take it out; `spoilt`: with what it has computed. False when it is not here: it has ended already."""
         sequence = self.waiting.pop(sequence_id, None) or self.running.pop(sequence_id, None)
         if sequence is not None:
-            self.pages.give_back(sequence.pages)
+            self.pages.give_back(sequence.pages, spoilt=spoilt)
         return sequence is not None
 
     def hold(self, sequence_id: int, *, held: bool) -> None:
@@ -68,7 +72,9 @@ class Scheduler:
         rows = [self._decode_row(s) for s in placed if s.id in self.running]
         budget = self.batching.max_batch_tokens - len(rows)
         prompts = self._prompt_rows(min(budget, CHUNK_TOKENS) if rows else budget, now)
-        return Batch(rows + prompts, decoding=len(rows))
+        rows += prompts
+        admitted, self._admitted = self._admitted, []
+        return Batch(rows, len(rows) - len(prompts), admitted, clean=self.pages.to_clean() if rows else [])
 
     def apply(self, batch: Batch, results: Iterable[Result]) -> list[Emission]:
         """Book a step that was run: one result for each sampling row, in order."""
@@ -76,6 +82,7 @@ class Scheduler:
         emissions = []
         for row in batch.rows:
             row.sequence.computed = row.end
+            self._name(row)
             if row.samples:
                 emissions.append(self._book(row.sequence, next(outcome)))
         return emissions
@@ -83,17 +90,26 @@ class Scheduler:
     def fail(self, batch: Batch, error: str) -> list[Emission]:
         """Book a step that could not be run: it ends all its sequences."""
         for row in batch.rows:
-            self.abort(row.sequence.id)
+            self.abort(row.sequence.id, spoilt=True)
         return [Emission(row.sequence.id, -1, FinishReason.ERROR, error) for row in batch.rows]
 
     def _book(self, sequence: Sequence, result: Result) -> Emission:
         if result.error:
-            self.abort(sequence.id)
+            self.abort(sequence.id, spoilt=True)
             return Emission(sequence.id, -1, FinishReason.ERROR, result.error)
         finish = sequence.append(result.token)
         if finish is not None:
             self.abort(sequence.id)
         return Emission(sequence.id, result.token, finish or 0, logprob=result.logprob)
+
+    def _name(self, row: Row) -> None:
+        """The pages that this row has filled."""
+        sequence, size = row.sequence, self.pages.size
+        full = row.end // size
+        if full > row.start // size:
+            names = sequence.page_names(full, size)
+            for place in range(row.start // size, full):
+                self.pages.name(sequence.pages[place], names[place])
 
     def _decode_row(self, sequence: Sequence) -> Row:
         return Row(sequence, sequence.computed, sequence.generated[-1:], samples=True)
@@ -115,23 +131,49 @@ class Scheduler:
 
     def _admit(self, budget: int, now: float) -> Iterable[Sequence]:
         """Admits in rank order as long as the budget reaches into the next prompt."""
+        if budget <= 0 or not self.waiting:
+            return
+        coming = self._coming()
         for sequence in sorted(self.waiting.values(), key=lambda s: self.rank(s, now)):
-            if sequence.held:
+            if sequence.held or self._better_later(sequence, coming):
                 continue
             if budget <= 0 or not self._place(sequence, now):
                 return  # nobody overtakes: a large one would starve
-            budget -= sequence.length
+            budget -= sequence.length - sequence.computed
+            coming |= self._to_compute(sequence)
             yield sequence
+
+    def _coming(self) -> set[bytes]:
+        """Names of the pages that running prompts are about to fill."""
+        prompts = [s for s in self.running.values() if not s.decoding and not s.held]
+        return {name for sequence in prompts for name in self._to_compute(sequence)}
+
+    def _to_compute(self, sequence: Sequence) -> set[bytes]:
+        size = self.pages.size
+        return set(sequence.page_names(sequence.length // size, size)[sequence.computed // size :])
+
+    def _better_later(self, sequence: Sequence, coming: set[bytes]) -> bool:
+        """Whether much of what it would compute now is computed by another one already."""
+        missing = [name for name in self._reusable(sequence) if not self.pages.knows(name)]
+        return sum(name in coming for name in missing) * self.pages.size >= WORTH_WAITING
+
+    def _reusable(self, sequence: Sequence) -> list[bytes]:
+        """One token at least is left to compute: it gives the next one."""
+        return sequence.page_names((sequence.length - 1) // self.pages.size, self.pages.size)
 
     def _place(self, sequence: Sequence, now: float) -> bool:
         """Take it into the batch, in the place of a held one if need be."""
         while True:
             if len(self.running) < self.batching.max_batch_size:
-                pages = self.pages.take(self.pages.needed(sequence.length, 0))
+                shared = self.pages.share(self._reusable(sequence))
+                pages = self.pages.take(self.pages.needed(sequence.length, len(shared)))
                 if pages is not None:
-                    sequence.pages = pages
+                    sequence.computed = len(shared) * self.pages.size
+                    sequence.pages = shared + pages
                     self.running[sequence.id] = self.waiting.pop(sequence.id)
+                    self._admitted.append(sequence.id)
                     return True
+                self.pages.give_back(shared)
             held = [s for s in self.running.values() if s.held]
             if not held:
                 return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from realtime_serve.engine.messages import FinishReason, Sampling
+from realtime_serve.engine.pages import name_pages
 
 
 @dataclass(eq=False)
@@ -25,6 +26,8 @@ class Sequence:
     computed: int = 0
     """Tokens whose keys and values are in the pages."""
     pages: list[int] = field(default_factory=list)
+    names: list[bytes] = field(default_factory=list)
+    """Of its full pages, as far as somebody has asked for them."""
     held: bool = False
 
     @property
@@ -42,6 +45,14 @@ class Sequence:
         if start >= split:
             return self.generated[start - split : start - split + count]
         return (self.prompt[start : start + count] + self.generated[: max(0, start + count - split)])[:count]
+
+    def page_names(self, pages: int, size: int) -> list[bytes]:
+        """Names of the first `pages` pages, or of as many as are full."""
+        missing = pages - len(self.names)
+        if missing > 0:
+            tokens = self.tokens_from(len(self.names) * size, missing * size)
+            self.names += name_pages(self.names[-1] if self.names else b"", tokens, size)
+        return self.names[:pages]
 
     def append(self, token: int) -> FinishReason | None:
         """Take the next token, and say whether it ends the sequence."""

@@ -87,8 +87,7 @@ class Worker:
         if not batch.rows:
             return
         emissions = self._compute(batch)
-        started = [row.sequence.id for row in batch.rows if row.start == 0]
-        self._link.send(self._frame(emissions, time.monotonic() - begin, started))
+        self._link.send(self._frame(emissions, time.monotonic() - begin, batch.admitted))
         if self._failed_steps >= FAILED_STEPS:
             raise StepsFail(f"{FAILED_STEPS} steps in a row failed, the last one with {emissions[0].error}")
 

@@ -1,93 +1,32 @@
-"""Attention over the KV cache, put into transformers' forward by its own registry.
+"""Attention over the paged KV cache, put into transformers' forward by its own registry.
 
-A step's rows stand one behind the other in a batch of one: [1, heads, all tokens, head size]. Each row is written to its
-slot and attends to its slot alone, so no mask over the whole batch is ever made. A slot is a page as long as the longest
-sequence. Decoding rows are computed together over the slots as they lie in memory, without a copy of keys or values.
+A step's rows stand one behind the other in a batch of one: [1, heads, all tokens, head size]. New keys and values are written
+to the pages of their sequences, and each row attends to the pages of its own sequence, so no mask over the whole batch is
+ever made.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
-from realtime_serve.engine.batch import Batch
 from realtime_serve.model.kv import KVCache, Shape
+from realtime_serve.model.step import Beginning, Chunk, Decoding, StepPlan, View
 
 NAME = "realtime_serve"
-WASTE = 2.0
-"""Rows much longer than the rest are computed alone when together they would cost more than this times their own lengths."""
 
 WIDENED = 1 << 18
 """So many keys' numbers are widened at a time: 1 MiB, a core's second-level cache."""
 
-
-@dataclass(frozen=True)
-class Chunk:
-    """Tokens [first, first + count) of the step are positions [start, end) of `slot`."""
-
-    slot: int
-    first: int
-    start: int
-    end: int
-
-    @property
-    def tokens(self) -> slice:
-        return slice(self.first, self.first + self.end - self.start)
+New = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+"""Queries, keys and values of a step's tokens, each [heads, tokens, size]."""
+How = tuple[float | None, int | None]
+"""Scaling and window."""
 
 
-class StepPlan:
-    """Where each token of a step is written, and what it may see: made once, used by every layer."""
-
-    def __init__(self, batch: Batch, device: torch.device) -> None:
-        decoding = batch.decoding
-        self.chunks: list[Chunk] = []
-        first = 0
-        for row in batch.rows:
-            self.chunks.append(Chunk(row.sequence.pages[0], first, row.start, row.end))
-            first += len(row.tokens)
-        order = sorted(range(decoding), key=lambda i: self.chunks[i].slot)
-        together, self.alone = split_by_length([self.chunks[i] for i in order])
-        self.prompts = self.chunks[decoding:] + self.alone
-        self.together = together
-        self._device = device
-        self._masks: dict[int | None, torch.Tensor] = {}
-        if together:
-            self.low, self.high = together[0].slot, together[-1].slot + 1
-            self.longest = max(chunk.end for chunk in together)
-            self.tokens = torch.tensor([chunk.first for chunk in together], device=device)
-            self.places = torch.tensor([chunk.slot - self.low for chunk in together], device=device)
-            self.positions = torch.tensor([chunk.start for chunk in together], device=device)
-
-    def mask(self, window: int | None, dtype: torch.dtype) -> torch.Tensor:
-        """[slots, 1, 1, longest]: 0 where a decoding row may look, -inf elsewhere. A slot without a row sees one token."""
-        if window not in self._masks:
-            ends = torch.ones(self.high - self.low, device=self._device, dtype=torch.long)
-            ends[self.places] = self.positions + 1
-            column = torch.arange(self.longest, device=self._device)
-            seen = column < ends[:, None]
-            if window is not None:
-                seen &= column >= ends[:, None] - window
-            mask = torch.zeros(seen.shape, device=self._device, dtype=dtype)
-            self._masks[window] = mask.masked_fill_(~seen, float("-inf"))[:, None, None, :]
-        return self._masks[window]
-
-
-def split_by_length(rows: list[Chunk]) -> tuple[list[Chunk], list[Chunk]]:
-    """Rows to compute together, in slot order, and rows so long that they are cheaper alone."""
-    alone: list[Chunk] = []
-    together = sorted(rows, key=lambda chunk: chunk.end)
-    while len(together) > 1:
-        span = max(c.slot for c in together) - min(c.slot for c in together) + 1
-        if span * together[-1].end <= WASTE * sum(chunk.end for chunk in together):
-            break
-        alone.append(together.pop())
-    return sorted(together, key=lambda chunk: chunk.slot), alone
-
-
-class SlotAttention:
+class PagedAttention:
     """The function that transformers calls in each layer. One per process: the registry knows functions by name."""
 
     def __init__(self) -> None:
@@ -110,108 +49,100 @@ class SlotAttention:
         """[1, heads, tokens, size] → [1, tokens, heads, size]."""
         if self.cache is None:
             self.seen[module.layer_idx] = Shape(key.shape[1], key.shape[3], value.shape[3])
-            return _attend(query, key, value, scaling, is_causal=True).transpose(1, 2), None
+            return attend(query, key, value, scaling).transpose(1, 2), None
         if self.plan is None:
             raise RuntimeError("a forward without a plan of its step")
-        keys, values = self.cache.layer(module.layer_idx)
+        cached = self.cache.layer(module.layer_idx)
+        new, how = (query[0], key[0], value[0]), (scaling, sliding_window)
+        for tensor, tokens in zip(cached, new[1:], strict=True):
+            tensor.flatten(1, 2).index_copy_(1, self.plan.writes, tokens)
         output = query.new_empty(query.shape[2], query.shape[1], value.shape[3])  # [tokens, heads, size]
-        if self.plan.together:
-            self._decode(self.plan, (query, key, value), (keys, values), output, (scaling, sliding_window))
-        for chunk in self.plan.prompts:
-            self._prompt(chunk, (query, key, value), (keys, values), output, (scaling, sliding_window))
+        for rows in self.plan.decoding:
+            output[rows.tokens] = decode(rows, new, cached, how)
+        for prompts in self.plan.beginning:
+            output[prompts.written] = begin(prompts, new, how)
+        for chunk in self.plan.chunks:
+            output[chunk.tokens] = go_on(chunk, new, cached, how)
         return output[None], None
 
-    @staticmethod
-    def _decode(
-        plan: StepPlan,
-        new: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
-        cached: tuple[torch.Tensor, torch.Tensor],
-        output: torch.Tensor,
-        how: tuple[float | None, int | None],
-    ) -> None:
-        query, key, value = (tensor[0].transpose(0, 1)[plan.tokens] for tensor in new)  # [rows, heads, size]
-        keys, values = (tensor[plan.low : plan.high] for tensor in cached)
-        keys[plan.places, :, plan.positions] = key
-        values[plan.places, :, plan.positions] = value
-        heads, shared = query.shape[1], key.shape[1]
-        # Heads that share keys are queries of one head: no copy of the keys for each of them.
-        rows = query.new_zeros(plan.high - plan.low, shared, heads // shared, query.shape[2])
-        rows[plan.places] = query.view(len(plan.together), shared, heads // shared, -1)
-        keys, values = keys[:, :, : plan.longest], values[:, :, : plan.longest]
-        if heads == shared and query.device.type == "cpu" and query.dtype != torch.float32:
-            answer = attend_widened(rows, keys, values, plan.mask(how[1], torch.float32), how[0])
-        else:
-            answer = scaled_dot_product_attention(
-                rows, keys, values, attn_mask=plan.mask(how[1], query.dtype), scale=how[0]
-            )
-        output[plan.tokens] = answer[plan.places].reshape(len(plan.together), heads, -1)
 
-    @staticmethod
-    def _prompt(
-        chunk: Chunk,
-        new: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
-        cached: tuple[torch.Tensor, torch.Tensor],
-        output: torch.Tensor,
-        how: tuple[float | None, int | None],
-    ) -> None:
-        query, key, value = (tensor[:, :, chunk.tokens] for tensor in new)
-        keys, values = (tensor[chunk.slot : chunk.slot + 1] for tensor in cached)
-        keys[:, :, chunk.start : chunk.end] = key
-        values[:, :, chunk.start : chunk.end] = value
-        scaling, window = how
-        mask = None
-        if chunk.start > 0 or (window is not None and window < chunk.end):
-            mask = prompt_mask(chunk, window, query.device)
-        answer = _attend(
-            query,
-            keys[:, :, : chunk.end],
-            values[:, :, : chunk.end],
-            scaling,
-            is_causal=mask is None,
-            mask=mask,
-        )
-        output[chunk.tokens] = answer[0].transpose(0, 1)
+def decode(rows: Decoding, new: New, cached: tuple[torch.Tensor, torch.Tensor], how: How) -> torch.Tensor:
+    """[rows, heads, size]"""
+    scaling, window = how
+    view, (keys, values) = rows.view(window), cached
+    query = new[0].index_select(1, rows.tokens)
+    heads, count, size = query.shape
+    shared = keys.shape[0]
+    # Heads that share keys are queries of one head: no copy of the keys for each of them.
+    grouped = query.view(shared, heads // shared, count, size)
+    if heads == shared and query.device.type == "cpu":
+        return attend_widened(grouped.transpose(1, 2), keys, values, view, scaling).transpose(0, 1)
+    answer = scaled_dot_product_attention(
+        grouped.permute(2, 0, 1, 3),
+        gather(keys, view.pages, count).transpose(0, 1),
+        gather(values, view.pages, count).transpose(0, 1),
+        attn_mask=view.mask_as(query.dtype),
+        scale=scaling,
+    )
+    return answer.reshape(count, heads, -1)
 
 
-def prompt_mask(chunk: Chunk, window: int | None, device: torch.device) -> torch.Tensor:
-    """[new tokens, end]: True where a token may look: at itself and what is before it, inside the window."""
-    rows = torch.arange(chunk.start, chunk.end, device=device)[:, None]
-    columns = torch.arange(chunk.end, device=device)
-    seen = columns <= rows
-    return seen if window is None else seen & (columns > rows - window)
+def gather(cached: torch.Tensor, pages: torch.Tensor, rows: int) -> torch.Tensor:
+    """[heads, pages, page size, size] → [heads, rows, tokens, size]: each row's pages in one piece."""
+    return cached.index_select(1, pages).view(cached.shape[0], rows, -1, cached.shape[3])
 
 
 def attend_widened(
-    query: torch.Tensor,
-    keys: torch.Tensor,
-    values: torch.Tensor,
-    mask: torch.Tensor,
-    scaling: float | None,
+    query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, view: View, scaling: float | None
 ) -> torch.Tensor:
-    """Attention of one query a head, in float32 and a few rows at a time, so that what is widened stays in the core's cache.
+    """[heads, rows, 1, size] → [heads, rows, size], in float32 and a few heads at a time, so that what is widened stays in cache.
 
-    Two to three times as fast on a CPU as the fused kernel over 16 bits, which pays for each head anew.
+    For heads with keys of their own: two to three times as fast on a CPU as the fused kernel over 16 bits.
     """
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    count = max(1, WIDENED // keys[0].numel())
+    rows, mask = query.shape[1], view.mask[:, 0]
+    count = max(1, WIDENED // (rows * view.columns * query.shape[-1]))
     parts = []
-    for tensors in zip(*(tensor.split(count) for tensor in (query, keys, values, mask)), strict=True):
-        some, key, value, seen = (tensor.float() for tensor in tensors)
-        weights = torch.matmul(some, key.transpose(2, 3)).mul_(scale).add_(seen).softmax(dim=-1)
-        parts.append(torch.matmul(weights, value).to(query.dtype))
-    return torch.cat(parts)
+    for some, key, value in zip(query.split(count), keys.split(count), values.split(count), strict=True):
+        scores = torch.matmul(some.float(), gather(key, view.pages, rows).float().transpose(2, 3))
+        weights = scores.mul_(scale).add_(mask).softmax(dim=-1)
+        parts.append(torch.matmul(weights, gather(value, view.pages, rows).float()).to(query.dtype))
+    return torch.cat(parts)[:, :, 0]
 
 
-def _attend(
+def begin(prompts: Beginning, new: New, how: How) -> torch.Tensor:
+    """[real tokens, heads, size]: prompts that see nothing but themselves, padded to the longest one."""
+    rows, longest = prompts.tokens.shape
+    scaling, window = how
+    flat = prompts.tokens.flatten()
+    query, key, value = (
+        tensor.index_select(1, flat).view(tensor.shape[0], rows, longest, -1).transpose(0, 1)
+        for tensor in new
+    )
+    mask = None
+    if window is not None and window < longest:
+        places = torch.arange(longest, device=query.device)
+        mask = (places <= places[:, None]) & (places > places[:, None] - window)
+    answer = attend(query, key, value, scaling, mask)  # [rows, heads, longest, size]
+    return answer.transpose(1, 2).flatten(0, 1)[prompts.real]
+
+
+def go_on(chunk: Chunk, new: New, cached: tuple[torch.Tensor, torch.Tensor], how: How) -> torch.Tensor:
+    """[tokens, heads, size]"""
+    keys, values = (gather(tensor, chunk.pages, 1)[:, 0, : chunk.end] for tensor in cached)
+    query = new[0][:, chunk.tokens]
+    return attend(query[None], keys[None], values[None], how[0], chunk.mask(how[1]))[0].transpose(0, 1)
+
+
+def attend(
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
     scaling: float | None,
-    *,
-    is_causal: bool,
     mask: torch.Tensor | None = None,
 ) -> torch.Tensor:
+    """Without a mask each token sees itself and what is before it."""
     grouped = query.shape[1] != key.shape[1]
     return scaled_dot_product_attention(
-        query, key, value, attn_mask=mask, is_causal=is_causal, scale=scaling, enable_gqa=grouped
+        query, key, value, attn_mask=mask, is_causal=mask is None, scale=scaling, enable_gqa=grouped
     )

@@ -12,7 +12,10 @@ import torch
 
 from realtime_serve.errors import EngineFailed
 
-MOST_SLOTS = 256
+PAGE_TOKENS = 16
+"""Tokens of a page: what sequences share is counted in these, and what the last page of a sequence leaves empty."""
+MOST_SEQUENCES = 256
+"""No more memory is taken than so many sequences of the greatest length fill."""
 CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 CGROUP_USED = ("/sys/fs/cgroup/memory.current", "/sys/fs/cgroup/memory/memory.usage_in_bytes")
 
@@ -27,17 +30,19 @@ class Shape:
 
 
 class KVCache:
-    """For each layer [slots, heads, slot length, head size]. A slot holds one sequence in one piece."""
+    """For each layer [heads, pages, tokens of a page, head size]: pages of one sequence lie anywhere."""
 
     def __init__(
-        self, *, shapes: dict[int, Shape], slots: int, length: int, dtype: torch.dtype, device: torch.device
+        self, *, shapes: dict[int, Shape], pages: int, dtype: torch.dtype, device: torch.device
     ) -> None:
-        self.slots, self.length = slots, length
+        self.token_bytes = bytes_per_token(shapes, dtype)
+        self.pages = self.blank = pages
+        """The page after the last one stays blank: where rows of a step are of different length, it stands for what they lack."""
         # Zeros, because what a mask hides must still be finite: NaN times nothing is NaN.
         self._layers = {
             layer: (
-                zeros((slots, shape.heads, length, shape.key_size), dtype, device),
-                zeros((slots, shape.heads, length, shape.value_size), dtype, device),
+                zeros((shape.heads, pages + 1, PAGE_TOKENS, shape.key_size), dtype, device),
+                zeros((shape.heads, pages + 1, PAGE_TOKENS, shape.value_size), dtype, device),
             )
             for layer, shape in shapes.items()
         }
@@ -46,11 +51,11 @@ class KVCache:
         """Keys and values of one layer."""
         return self._layers[index]
 
-    def clean(self, slot: int) -> None:
-        """Forget what a sequence that went wrong has left: it may be NaN, which would harm the next one."""
+    def clean(self, pages: list[int]) -> None:
+        """Fill them with zeros."""
         for keys, values in self._layers.values():
-            keys[slot] = 0
-            values[slot] = 0
+            keys[:, pages] = 0
+            values[:, pages] = 0
 
 
 def zeros(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> torch.Tensor:
@@ -66,17 +71,18 @@ def bytes_per_token(shapes: dict[int, Shape], dtype: torch.dtype) -> int:
     return numbers * int(dtype.itemsize)
 
 
-def count_slots(*, token_bytes: int, length: int, free: int, fraction: float) -> int:
-    """Slots that fit into the share of free memory. Raises EngineFailed when not even one does."""
-    slots = min(MOST_SLOTS, int(free * fraction) // (token_bytes * length))
-    if slots < 1:
+def count_pages(*, token_bytes: int, length: int, free: int, fraction: float) -> int:
+    """Pages that fit into the share of free memory. Raises EngineFailed when they do not hold one sequence of `length` tokens."""
+    each = -(-length // PAGE_TOKENS)
+    pages = min(MOST_SEQUENCES * each, int(free * fraction) // (token_bytes * PAGE_TOKENS))
+    if pages < each:
         need, have = token_bytes * length / 2**20, free * fraction / 2**20
         message = (
             f"one sequence of {length} tokens needs {need:.0f} MiB of KV cache, and {have:.0f} MiB are there for it; "
             "lower maxModelLength or give the pod more memory"
         )
         raise EngineFailed("OutOfMemory", message)
-    return slots
+    return pages
 
 
 def free_memory(device: torch.device) -> int:

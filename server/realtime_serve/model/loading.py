@@ -16,7 +16,7 @@ from transformers import AttentionInterface, GenerationConfig
 from realtime_serve.engine.messages import Load, ModelCard
 from realtime_serve.errors import EngineFailed
 from realtime_serve.model import kv
-from realtime_serve.model.attention import NAME, SlotAttention
+from realtime_serve.model.attention import NAME, PagedAttention
 from realtime_serve.model.proof import prove
 from realtime_serve.model.running import TransformersRunner
 from realtime_serve.model.weights import read_config, read_model
@@ -34,19 +34,19 @@ def load_runner(load: Load, report: Callable[[str], None]) -> TransformersRunner
     begin = time.monotonic()
     report(f"reading the weights in {directory}")
     config = read_config(directory)
-    attention = SlotAttention()
+    attention = PagedAttention()
     AttentionInterface.register(NAME, attention)
     model = read_model(directory, config, pick_dtype(load.dtype, device, config), device)
     length = pick_length(load.max_model_length, config)
     cache = make_cache(model, attention, length=length, fraction=load.kv_fraction)
-    card = describe(directory, config, model, cache)
+    card = describe(directory, config, model, cache, length)
     seconds = round(time.monotonic() - begin, 1)
     log.info(
         "loaded",
         extra={
             "fields": {
                 "seconds": seconds,
-                "slots": cache.slots,
+                "kv_mib": round(cache.pages * kv.PAGE_TOKENS * cache.token_bytes / 2**20),
                 "kv_tokens": card.kv_tokens,
                 "dtype": card.dtype,
             }
@@ -98,21 +98,19 @@ def pick_length(wanted: int, config: Any) -> int:
     return min(wanted, int(own)) if wanted else int(own)
 
 
-def make_cache(model: Any, attention: SlotAttention, *, length: int, fraction: float) -> kv.KVCache:
+def make_cache(model: Any, attention: PagedAttention, *, length: int, fraction: float) -> kv.KVCache:
     """Sized from the memory that is free now. Raises EngineFailed."""
     parameter = next(model.parameters())
     shapes = probe(model, attention, parameter.device)
     token_bytes = kv.bytes_per_token(shapes, parameter.dtype)
-    slots = kv.count_slots(
+    pages = kv.count_pages(
         token_bytes=token_bytes, length=length, free=kv.free_memory(parameter.device), fraction=fraction
     )
-    return kv.KVCache(
-        shapes=shapes, slots=slots, length=length, dtype=parameter.dtype, device=parameter.device
-    )
+    return kv.KVCache(shapes=shapes, pages=pages, dtype=parameter.dtype, device=parameter.device)
 
 
 @torch.inference_mode()  # type: ignore[untyped-decorator]
-def probe(model: Any, attention: SlotAttention, device: torch.device) -> dict[int, kv.Shape]:
+def probe(model: Any, attention: PagedAttention, device: torch.device) -> dict[int, kv.Shape]:
     """The shape of each layer's keys and values, seen in one small forward."""
     attention.seen = {}
     tokens = torch.zeros((1, PROBE_TOKENS), dtype=torch.long, device=device)
@@ -132,16 +130,16 @@ def probe(model: Any, attention: SlotAttention, device: torch.device) -> dict[in
     return attention.seen
 
 
-def describe(directory: Path, config: Any, model: Any, cache: kv.KVCache) -> ModelCard:
+def describe(directory: Path, config: Any, model: Any, cache: kv.KVCache, length: int) -> ModelCard:
     parameter = next(model.parameters())
     return ModelCard(
         directory=str(directory),
         vocab_size=int(config.get_text_config().vocab_size),
         eos_ids=eos_ids(directory, config),
-        max_model_length=cache.length,
+        max_model_length=length,
         dtype=str(parameter.dtype).removeprefix("torch."),
         device=str(parameter.device),
-        kv_tokens=cache.slots * cache.length,
+        kv_tokens=cache.pages * kv.PAGE_TOKENS,
     )
 
 

@@ -6,18 +6,19 @@ import torch
 
 from realtime_serve.engine.batch import Batch, Result
 from realtime_serve.engine.messages import ModelCard
-from realtime_serve.model.attention import SlotAttention, StepPlan
-from realtime_serve.model.kv import KVCache
+from realtime_serve.model.attention import PagedAttention
+from realtime_serve.model.kv import PAGE_TOKENS, KVCache
 from realtime_serve.model.sampler import sample
+from realtime_serve.model.step import StepPlan
 
 
 class TransformersRunner:
     def __init__(
-        self, *, model: torch.nn.Module, attention: SlotAttention, cache: KVCache, card: ModelCard
+        self, *, model: torch.nn.Module, attention: PagedAttention, cache: KVCache, card: ModelCard
     ) -> None:
         self.card = card
-        self.page_count = cache.slots
-        self.page_size = cache.length
+        self.page_count = cache.pages
+        self.page_size = PAGE_TOKENS
         self._model = model
         self._attention = attention
         self._cache = self._attention.cache = cache
@@ -28,20 +29,16 @@ class TransformersRunner:
         """Raises what torch raises; nothing of the step then counts."""
         logits = self.logits(batch)
         sampling = [row for row in batch.rows if row.samples]
-        if not sampling:
-            return []
-        results = sample(logits, sampling)
-        for row, result in zip(sampling, results, strict=True):
-            if result.error:
-                self._cache.clean(row.sequence.pages[0])
-        return results
+        return sample(logits, sampling) if sampling else []
 
     @torch.inference_mode()  # type: ignore[untyped-decorator]
     def logits(self, batch: Batch) -> torch.Tensor:
         """[sampling rows, vocabulary]: computes all rows, writes their keys and values."""
         tokens = [token for row in batch.rows for token in row.tokens]
         positions = [position for row in batch.rows for position in range(row.start, row.end)]
-        self._attention.plan = StepPlan(batch, self._device)
+        if batch.clean:
+            self._cache.clean(batch.clean)
+        self._attention.plan = StepPlan(batch, self._cache.blank, self._device)
         output = self._model(
             input_ids=torch.tensor([tokens], device=self._device),
             position_ids=torch.tensor([positions], device=self._device),

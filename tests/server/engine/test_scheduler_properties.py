@@ -11,6 +11,17 @@ from tests.support.driving import Driver, MemoryRunner, expected
 
 PAGES, SIZE = 12, 4
 ROOM = PAGES * SIZE
+TEXT = [(3 * place) % 5 for place in range(ROOM)]
+
+prompts = st.one_of(
+    st.lists(st.integers(0, 96), min_size=1, max_size=ROOM // 2),
+    # Beginnings of one text, some of them with an end of their own: these share pages.
+    st.builds(
+        lambda length, end: TEXT[:length] + end,
+        st.integers(1, ROOM // 2 - 2),
+        st.lists(st.integers(0, 1), max_size=2),
+    ),
+)
 
 
 class Engine(RuleBasedStateMachine):
@@ -20,10 +31,11 @@ class Engine(RuleBasedStateMachine):
         super().__init__()
         self.driver = Driver(MemoryRunner(count=PAGES, size=SIZE), max_batch_size=4, max_batch_tokens=16)
         self.wanted: dict[int, list[int]] = {}
+        self.failed: set[int] = set()
 
     @rule(
         target=sequences,
-        prompt=st.lists(st.integers(0, 96), min_size=1, max_size=ROOM // 2),
+        prompt=prompts,
         count=st.integers(1, ROOM // 2 - 1),
         priority=st.integers(0, 2),
     )
@@ -35,6 +47,12 @@ class Engine(RuleBasedStateMachine):
     @rule(number=consumes(sequences))
     def abort(self, number):
         self.driver.abort(number)
+
+    @rule()
+    def fail(self):
+        """A step that raises: what its sequences have written must not be seen by anybody."""
+        broken = self.driver.fail_step()
+        self.failed |= broken
 
     @rule(number=sequences, held=st.booleans())
     def hold(self, number, held):
@@ -62,7 +80,9 @@ class Engine(RuleBasedStateMachine):
         self.driver.finish()
         assert self.driver.pages.free == PAGES
         for number, outcome in self.driver.outcomes.items():
-            if outcome.finish != FinishReason.ABORT:
+            if number in self.failed:
+                assert outcome.finish == FinishReason.ERROR
+            elif outcome.finish != FinishReason.ABORT:
                 assert (outcome.finish, outcome.tokens) == (FinishReason.LENGTH, self.wanted[number])
 
 

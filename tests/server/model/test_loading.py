@@ -36,7 +36,7 @@ def test_the_card_says_what_was_loaded(load, directory):
     card = load(directory, max_model_length=100).card
     assert (card.directory, card.vocab_size, card.eos_ids) == (str(directory), VOCABULARY, [END])
     assert (card.max_model_length, card.dtype, card.device) == (100, "float32", "cpu")
-    assert card.kv_tokens == 100 * kv.MOST_SLOTS
+    assert card.kv_tokens == 112 * kv.MOST_SEQUENCES, "in whole pages"
 
 
 def test_a_length_beyond_the_models_own_is_cut_to_it(load, directory):
@@ -121,9 +121,9 @@ def test_no_room_for_the_keys_and_values_of_one_sequence(load, directory):
     assert (reason, "maxModelLength" in message) == ("OutOfMemory", True)
 
 
-def test_slots_follow_the_memory_that_is_free():
-    assert kv.count_slots(token_bytes=1000, length=2000, free=100_000_000, fraction=0.5) == 25
-    assert kv.count_slots(token_bytes=1, length=1, free=10**12, fraction=0.5) == kv.MOST_SLOTS
+def test_pages_follow_the_memory_that_is_free():
+    assert kv.count_pages(token_bytes=1000, length=2000, free=100_000_000, fraction=0.5) == 3125
+    assert kv.count_pages(token_bytes=1, length=1, free=10**12, fraction=0.5) == kv.MOST_SEQUENCES
 
 
 def test_threads_are_no_more_than_the_cores_that_are_given():
@@ -131,7 +131,7 @@ def test_threads_are_no_more_than_the_cores_that_are_given():
 
 
 def test_a_sequence_that_goes_wrong_leaves_nothing_behind(load, directory):
-    """Token 77 makes NaN of all that follows; whoever has the slot next must not see it."""
+    """Token 77 makes NaN of all that follows; whoever has its pages next must not see it."""
     oracle = reference(directory)
     runner = load(directory)
     with torch.no_grad():

@@ -8,7 +8,9 @@ from torch.nn.functional import scaled_dot_product_attention
 from transformers.pytorch_utils import Conv1D
 
 from realtime_serve.model import attention
+from realtime_serve.model.kv import PAGE_TOKENS
 from realtime_serve.model.packing import PackedLinear, pack, packable
+from realtime_serve.model.step import View
 from tests.support.driving import Driver
 from tests.support.tiny_models import FAMILIES
 
@@ -45,17 +47,21 @@ def test_layers_in_float32_stay_as_they_are():
 
 
 @pytest.mark.parametrize("rows", [1, 7])
-@pytest.mark.parametrize("context", [5, 600])
-def test_widened_attention_is_attention(rows, context, monkeypatch):
+@pytest.mark.parametrize("pages", [1, 40])
+def test_widened_attention_is_attention(rows, pages, monkeypatch):
     monkeypatch.setattr(attention, "WIDENED", 40_000)
-    query, keys, values = (
-        torch.randn(rows, 4, length, 16, dtype=torch.bfloat16) for length in (1, context, context)
-    )
-    mask = torch.zeros(rows, 1, 1, context)
+    columns = pages * PAGE_TOKENS
+    query = torch.randn(4, rows, 1, 16, dtype=torch.bfloat16)
+    keys, values = (torch.randn(4, 300, PAGE_TOKENS, 16, dtype=torch.bfloat16) for _ in range(2))
+    table = torch.randperm(300)[: rows * pages]
+    mask = torch.zeros(rows, 1, 1, columns)
     mask[0, :, :, 3:] = float("-inf")
-    found = attention.attend_widened(query, keys, values, mask, None)
-    wanted = scaled_dot_product_attention(query.float(), keys.float(), values.float(), attn_mask=mask)
-    assert (found.float() - wanted).norm() / wanted.norm() < 0.01
+    found = attention.attend_widened(query, keys, values, View(table, columns, mask), None)
+    for row in range(rows):
+        own = table[row * pages : (row + 1) * pages]
+        key, value = (tensor[:, own].reshape(1, 4, columns, 16).float() for tensor in (keys, values))
+        wanted = scaled_dot_product_attention(query[:, row][None].float(), key, value, attn_mask=mask[row])
+        assert (found[:, row].float() - wanted[0, :, 0]).norm() / wanted.norm() < 0.01
 
 
 @needs_bfloat16

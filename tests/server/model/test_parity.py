@@ -91,3 +91,21 @@ def test_seeded_tokens_are_the_same_alone_in_company_in_chunks_and_after_a_preem
     assert outcomes(runner, numbers, max_batch_size=16) == alone
     assert outcomes(runner, numbers, max_batch_size=5, max_batch_tokens=7) == alone
     assert outcomes(runner, numbers, max_batch_size=6, preempting=True) == alone
+
+
+@pytest.mark.parametrize("family", sorted(FAMILIES))
+def test_tokens_over_shared_pages_equal_those_of_generate(tiny, load, family):
+    directory, oracle = tiny(family)
+    driver = Driver(load(directory), max_batch_size=4, max_batch_tokens=48)
+    beginning = [(11 * place) % 250 for place in range(70)]
+    prompts = [beginning, [*beginning, 3, 4], beginning[:33], [*beginning[:64], *range(40)], beginning]
+    for prompt in prompts:
+        driver.add(prompt, 20, stop_ids=[END])
+        driver.step()
+    driver.finish()
+    assert driver.pages.free == driver.pages.count
+    assert any(
+        row.start for batch in driver.batches for row in batch.rows if row.sequence.id == len(prompts) - 1
+    )
+    for number, prompt in enumerate(prompts):
+        assert driver.outcomes[number].tokens == continuation(oracle, prompt, 20), number

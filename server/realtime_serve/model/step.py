@@ -1,0 +1,165 @@
+"""Where each token of a step is written and what it may see: made once a step, used by every layer.
+
+Rows that are alike are computed together: those that decode over about as many pages, and prompts that begin in this step and
+are about as long. So a row costs what its own length costs, at most `WASTE` times that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+
+from realtime_serve.engine.batch import Batch, Row
+from realtime_serve.model.kv import PAGE_TOKENS
+
+WASTE = 1.5
+"""Rows are computed together as long as that costs at most this times what they would cost alone."""
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A row, and the place of its first token in the step."""
+
+    row: Row
+    first: int
+
+
+@dataclass(frozen=True)
+class View:
+    """What decoding rows look at: pages [rows x pages], a row's behind each other, and a mask over their tokens."""
+
+    pages: torch.Tensor
+    columns: int
+    mask: torch.Tensor
+    """[rows, 1, 1, columns], float32: 0 where a row may look, -inf elsewhere."""
+
+    _others: dict[torch.dtype, torch.Tensor] = field(default_factory=dict)
+
+    def mask_as(self, dtype: torch.dtype) -> torch.Tensor:
+        if dtype not in self._others:
+            self._others[dtype] = self.mask.to(dtype)
+        return self._others[dtype]
+
+
+class Decoding:
+    """Rows of one token each."""
+
+    def __init__(self, rows: list[Placed], blank: int, device: torch.device) -> None:
+        self.tokens = torch.tensor([placed.first for placed in rows], device=device)
+        self._rows = [placed.row for placed in rows]
+        self._blank = blank
+        self._device = device
+        self._views: dict[int | None, View] = {}
+
+    def view(self, window: int | None) -> View:
+        """`window`: how many tokens a row sees, itself among them; None: all."""
+        if window not in self._views:
+            self._views[window] = self._look(window)
+        return self._views[window]
+
+    def _look(self, window: int | None) -> View:
+        first = [0 if window is None else max(0, row.end - window) // PAGE_TOKENS for row in self._rows]
+        pages = [
+            row.sequence.pages[start : -(-row.end // PAGE_TOKENS)]
+            for start, row in zip(first, self._rows, strict=True)
+        ]
+        most = max(map(len, pages))
+        padded = [some + [self._blank] * (most - len(some)) for some in pages]
+        ends = torch.tensor([row.end for row in self._rows], device=self._device)[:, None]
+        starts = torch.tensor(first, device=self._device)[:, None] * PAGE_TOKENS
+        position = starts + torch.arange(most * PAGE_TOKENS, device=self._device)
+        hidden = position >= ends
+        if window is not None:
+            hidden |= position < ends - window
+        mask = torch.zeros(hidden.shape, device=self._device).masked_fill_(hidden, float("-inf"))
+        table = torch.tensor(padded, device=self._device).flatten()
+        return View(table, most * PAGE_TOKENS, mask[:, None, None, :])
+
+
+class Beginning:
+    """Prompts of which nothing is computed yet: they see nothing but themselves."""
+
+    def __init__(self, rows: list[Placed], device: torch.device) -> None:
+        lengths = torch.tensor([len(placed.row.tokens) for placed in rows], device=device)[:, None]
+        places = torch.arange(int(lengths.max()), device=device)
+        firsts = torch.tensor([placed.first for placed in rows], device=device)[:, None]
+        self.tokens = firsts + torch.minimum(places, lengths - 1)
+        """[rows, longest]: places in the step; a shorter row's last token stands for those that it lacks."""
+        self.real = (places < lengths).flatten()
+        self.written = self.tokens.flatten()[self.real]
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Tokens of a prompt whose beginning is in the pages already."""
+
+    tokens: slice
+    start: int
+    end: int
+    pages: torch.Tensor
+
+    def mask(self, window: int | None) -> torch.Tensor:
+        """[new tokens, end]: True where a token may look: at itself and what is before it, inside the window."""
+        rows = torch.arange(self.start, self.end, device=self.pages.device)[:, None]
+        columns = torch.arange(self.end, device=self.pages.device)
+        seen = columns <= rows
+        return seen if window is None else seen & (columns > rows - window)
+
+
+class StepPlan:
+    def __init__(self, batch: Batch, blank: int, device: torch.device) -> None:
+        """blank: a page of zeros."""
+        rows, first = [], 0
+        for row in batch.rows:
+            rows.append(Placed(row, first))
+            first += len(row.tokens)
+        decoding, prompts = rows[: batch.decoding], rows[batch.decoding :]
+        fresh = [placed for placed in prompts if placed.row.start == 0]
+        self.writes = torch.tensor([place for row in batch.rows for place in slots(row)], device=device)
+        self.decoding = [Decoding(some, blank, device) for some in alike(decoding, pages_seen)]
+        self.beginning = [Beginning(some, device) for some in alike(fresh, squared)]
+        self.chunks = [chunk(placed, device) for placed in prompts if placed.row.start > 0]
+
+
+def slots(row: Row) -> list[int]:
+    """Where the row's tokens are written, in tokens from the cache's first."""
+    pages = row.sequence.pages
+    return [
+        pages[position // PAGE_TOKENS] * PAGE_TOKENS + position % PAGE_TOKENS
+        for position in range(row.start, row.end)
+    ]
+
+
+def chunk(placed: Placed, device: torch.device) -> Chunk:
+    row = placed.row
+    pages = row.sequence.pages[: -(-row.end // PAGE_TOKENS)]
+    tokens = slice(placed.first, placed.first + len(row.tokens))
+    return Chunk(tokens, row.start, row.end, torch.tensor(pages, device=device))
+
+
+def pages_seen(row: Row) -> int:
+    return -(-row.end // PAGE_TOKENS)
+
+
+def squared(row: Row) -> int:
+    """What attention over a whole prompt costs."""
+    return len(row.tokens) ** 2
+
+
+def alike(rows: list[Placed], cost: Callable[[Row], int]) -> list[list[Placed]]:
+    """Groups in which all cost about the same, the dearest first: each costs as much as its dearest."""
+    groups: list[list[Placed]] = []
+    spent = 0
+    for placed in sorted(rows, key=lambda placed: -cost(placed.row)):
+        own = cost(placed.row)
+        if groups:
+            together = (len(groups[-1]) + 1) * cost(groups[-1][0].row)
+            if together <= WASTE * (spent + own):
+                groups[-1].append(placed)
+                spent += own
+                continue
+        groups.append([placed])
+        spent = own
+    return [sorted(group, key=lambda placed: placed.first) for group in groups]
