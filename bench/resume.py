@@ -156,7 +156,8 @@ def main() -> None:
             seen = asyncio.run(measure(kind, options.jobs, seed=options.seed, folder=Path(folder)))
         row = (kind, seen.jobs, seen.cuts, seen.whole, seen.told, len(seen.wrong), f"{seen.seconds:.1f}")
         print(f"| {' | '.join(map(str, row))} |", flush=True)
-        print("\n".join(seen.wrong[:3]))
+        for wrong in seen.wrong[:3]:
+            print(wrong)
 
 
 if __name__ == "__main__":

@@ -196,6 +196,15 @@ class JobForsaken(JobCancelled):
     code = "no_reader"
 
 
+class ServerLost(RequestError):
+    """The server that ran the job is gone, and no other can go on with it."""
+
+    code = "server_lost"
+
+    def __init__(self, message: str = "the server that ran this job is gone") -> None:
+        super().__init__(message)
+
+
 class JobUnknown(RequestError):
     """No job has ever had this id."""
 

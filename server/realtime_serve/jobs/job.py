@@ -13,7 +13,7 @@ from realtime_serve.generation.generation import Generation
 from realtime_serve.generation.request import GenerationRequest
 from realtime_serve.jobs.card import Card, State, Timings, new_job_id
 from realtime_serve.jobs.event import STARTED, Event
-from realtime_serve.jobs.store import Claim, Store
+from realtime_serve.jobs.store import Claim, Orphan, Store
 
 log = logging.getLogger("realtime_serve.jobs")
 
@@ -21,18 +21,28 @@ log = logging.getLogger("realtime_serve.jobs")
 class Job:
     """Writes the events of one job. Only its own task calls it, but for `cancel`."""
 
-    def __init__(self, request: GenerationRequest, store: Store, *, now: float) -> None:
-        self.card = Card(
-            job_id=new_job_id(now),
-            model=request.model,
-            kind=request.kind,
-            request_id=request.id,
-            metrics=Timings(t_start=now),
+    def __init__(
+        self, request: GenerationRequest, store: Store, *, now: float, orphan: Orphan | None = None
+    ) -> None:
+        self.card = (
+            orphan.card
+            if orphan is not None
+            else Card(
+                job_id=new_job_id(now),
+                model=request.model,
+                kind=request.kind,
+                request_id=request.id,
+                metrics=Timings(t_start=now),
+            )
         )
+        self.told = "" if orphan is None else orphan.text
+        """What its readers have of its text from the server that ran it before."""
         self.accepted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.ended = asyncio.Event()
         self._store = store
-        self._next = 1
+        self._begun = now
+        self._inherited = orphan is not None
+        self._next = 1 if orphan is None else orphan.last + 1
         self._generation: Generation | None = None
         self._cancelled: JobCancelled | None = None
 
@@ -47,23 +57,26 @@ class Job:
         if self._generation is not None:
             self._generation.cut(self._cancelled)
 
-    async def accept(self, generation: Generation, claim: Claim | None) -> None:
+    async def accept(self, generation: Generation, claim: Claim | None, request: bytes) -> None:
         """The engine has its sequence: from now on the job is kept and will have a last event."""
         self._generation = generation
         self._update(version=generation.version, metrics=self._timings())
-        await self._store.open(self.card, claim)
+        if not self._inherited:
+            await self._store.open(self.card, claim, request)
         if not self.accepted.done():
             self.accepted.set_result(None)
         if self._cancelled is not None:
             generation.cut(self._cancelled)
 
     async def start(self) -> None:
-        """Write the first event.
+        """Write the first event, if it is not there.
 
         Raises:
             RequestError: as `tell`.
 
         """
+        if self._next > 1:
+            return
         started = {"job_id": self.id, "model": self.card.model, "version": self.card.version}
         await self.tell(STARTED, msgspec.json.encode(started))
 
@@ -107,16 +120,19 @@ class Job:
         await self._store.close(self.card, event)
 
     def _timings(self) -> Timings:
-        start = self.card.metrics.t_start
+        known = self.card.metrics
         generation = self._generation
         if generation is None:
-            return Timings(t_start=start)
+            return known
         times = generation.times
+        first = known.t_first
+        if first is None and times.first is not None:
+            first = round(self._begun + times.first, 6)
         return Timings(
-            t_start=start,
-            t_first=None if times.first is None else round(start + times.first, 6),
-            t_last=None if times.last is None else round(start + times.last, 6),
-            ttft_seconds=None if times.first is None else round(times.first, 6),
+            t_start=known.t_start,
+            t_first=first,
+            t_last=None if times.last is None else round(self._begun + times.last, 6),
+            ttft_seconds=None if first is None else round(first - known.t_start, 6),
             tokens_per_second=times.tokens_per_second,
             queue_seconds=None if times.queued is None else round(times.queued, 6),
             queue_depth=generation.queue_depth,
@@ -129,4 +145,5 @@ class Job:
         fields = self.card.public()
         metrics: Timings = fields.pop("metrics")
         del fields["stream_url"]
+        fields["error"] = fields.pop("message")  # a line's own message is "job"
         return {**fields, "events": self._next, **msgspec.structs.asdict(metrics)}

@@ -5,16 +5,28 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
+from typing import Any
 
-from realtime_serve.errors import GenerationFailed, JobCancelled, JobForsaken, RequestError, StoreUnavailable
+import msgspec
+
+from realtime_serve.errors import (
+    GenerationFailed,
+    JobCancelled,
+    JobForsaken,
+    RequestError,
+    ServerLost,
+    StoreUnavailable,
+)
 from realtime_serve.generation.generation import Generation
 from realtime_serve.generation.request import GenerationRequest
 from realtime_serve.generation.serving import Serving
 from realtime_serve.jobs.card import Card
 from realtime_serve.jobs.job import Job
-from realtime_serve.jobs.store import Claim, Order, Reader, Store
+from realtime_serve.jobs.store import Claim, Order, Orphan, Reader, Store
+from realtime_serve.jobs.telling import seeded, tell_text
 
 log = logging.getLogger("realtime_serve.jobs")
 
@@ -30,6 +42,7 @@ class Jobs:
     def __init__(self, serving: Serving, store: Store) -> None:
         self._serving = serving
         self._store = store
+        store.inherit(self._take_over)
         self._running: dict[str, Job] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         serving.metrics.watch("jobs_running", "Jobs that this server runs", lambda: len(self._running))
@@ -42,12 +55,11 @@ class Jobs:
             RequestError: it is not accepted; the claim is free again.
 
         """
+        request = seeded(request)
         job = Job(request, self._store, now=time.time())
         if claim is not None and (holder := await self._store.claim(claim, job.id)) is not None:
             return await self._store.card(holder)
-        task = asyncio.create_task(self._run(job, request, speak, claim), name=job.id)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task = self._start(job, self._run(job, request, speak, claim))
         try:
             await asyncio.shield(job.accepted)
         except asyncio.CancelledError:  # its client left before it heard of the job
@@ -99,10 +111,34 @@ class Jobs:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._store.stop()
 
+    def _start(self, job: Job, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work, name=job.id)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def _take_over(self, orphan: Orphan) -> bool:
+        try:
+            request = msgspec.json.decode(orphan.request, type=GenerationRequest)
+        except msgspec.DecodeError as error:  # another release wrote it
+            log.warning("a job cannot be read: %s", error, extra={"fields": {"job_id": orphan.card.job_id}})
+            return False
+        request = replace(request, version=orphan.card.version)
+        job = Job(request, self._store, now=time.time(), orphan=orphan)
+        log.info("taking a job over", extra={"fields": {"job_id": job.id, "events": orphan.last}})
+        self._start(job, self._go_on(job, request))
+        return True
+
+    async def _go_on(self, job: Job, request: GenerationRequest) -> None:
+        """Run it from its start; what its readers have is not told again."""
+        await self._run(job, request, tell_text, None)
+        if (refusal := job.accepted.exception()) is not None:
+            await self._finish(job, ServerLost(f"the server that ran this job is gone; here: {refusal}"))
+
     async def _run(self, job: Job, request: GenerationRequest, speak: Speak, claim: Claim | None) -> None:
         try:
             async with self._serving.accept(request) as generation:
-                await job.accept(generation, claim)
+                await job.accept(generation, claim, _inheritance(request, speak))
                 self._running[job.id] = job
                 await self._finish(job, await _outcome(speak, job, generation))
         except (RequestError, asyncio.CancelledError) as error:
@@ -131,6 +167,12 @@ class Jobs:
         job.accepted.set_exception(
             error if isinstance(error, RequestError) else GenerationFailed("the job could not begin")
         )
+
+
+def _inheritance(request: GenerationRequest, speak: Speak) -> bytes:
+    """What another server needs to go on with the job, if it can."""
+    one = request.n == 1 and len(request.prompts) == 1
+    return msgspec.json.encode(request) if one and speak is tell_text else b""
 
 
 async def _outcome(speak: Speak, job: Job, generation: Generation) -> RequestError | None:

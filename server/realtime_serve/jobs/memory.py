@@ -17,7 +17,7 @@ from realtime_serve.errors import (
 )
 from realtime_serve.jobs.card import Card
 from realtime_serve.jobs.event import Event, Page
-from realtime_serve.jobs.store import EVENTS_A_JOB, FIRST_READER_SECONDS, Claim, Order
+from realtime_serve.jobs.store import EVENTS_A_JOB, FIRST_READER_SECONDS, Claim, Heir, Order
 
 BYTES_A_JOB = 4 * 1024 * 1024
 ENDED_JOBS = 1024  # kept for readers that may come back, unless their window ends before
@@ -143,8 +143,12 @@ class MemoryStore:
         """See `store.Store`."""
         self._claims.pop(claim.key, None)
 
-    async def open(self, card: Card, claim: Claim | None) -> None:
+    def inherit(self, heir: Heir) -> None:
+        """See `store.Store`: jobs in memory die with their server."""
+
+    async def open(self, card: Card, claim: Claim | None, request: bytes = b"") -> None:
         """See `store.Store`."""
+        del request
         self.add(card, claim)
 
     def add(self, card: Card, claim: Claim | None = None) -> None:

@@ -1,30 +1,29 @@
 """Jobs in Redis Streams: any server can replay them, also when the one that ran them has died.
 
 The keys of a job: its events (a stream whose ids are `<number>-0`), its card, and a mark that it has a reader. A job belongs
-to the server that began it for as long as that server renews its lease. When the lease has run out, whoever reads the job
-writes its last event. That takes the number of the next event, so a server that was only slow can write no more.
+to the server that began it for as long as that server renews its lease. When the lease has run out, the server at which the job is
+read makes it its own and goes on with it; a server that was only slow can write no more. What cannot be gone on with gets its last event.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
 
 import msgspec
 
-from realtime_serve.errors import InvalidRequest, JobCancelled, JobGone, StoreUnavailable
+from realtime_serve.errors import InvalidRequest, JobCancelled, JobGone, ServerLost, StoreUnavailable
 from realtime_serve.jobs.asking import SOCKET_SECONDS, ask, connect, milliseconds, rows_of
 from realtime_serve.jobs.attached import Attached
 from realtime_serve.jobs.card import Card, State
 from realtime_serve.jobs.claims import Claims
-from realtime_serve.jobs.event import Event, Page
+from realtime_serve.jobs.event import TOKEN, Event, Page
+from realtime_serve.jobs.leases import Leases
 from realtime_serve.jobs.scripts import APPEND
-from realtime_serve.jobs.store import EVENTS_A_JOB, FIRST_READER_SECONDS, Claim, Order
+from realtime_serve.jobs.store import EVENTS_A_JOB, FIRST_READER_SECONDS, Claim, Heir, Order, Orphan
 
 log = logging.getLogger("realtime_serve.jobs")
 
@@ -74,13 +73,13 @@ class RedisStore:
         self._longest_job = longest_job
         self._prefix = prefix
         self._events_a_job = events_a_job
-        self._lease_seconds = lease_seconds
         self._append_seconds = append_seconds
-        self._owner = secrets.token_hex(8)
         self._commands = connect(url, COMMANDS_AT_ONCE, SOCKET_SECONDS)
         self._blocking = connect(url, READERS_AT_ONCE, SOCKET_SECONDS + LONGEST_BLOCK_SECONDS)
         self._append = self._commands.register_script(APPEND)
         self._written: dict[str, Card] = {}  # the card of each running job, as it is in Redis
+        self._leases = Leases(self._commands, f"{prefix}owner:", lease_seconds)
+        self._heir: Heir | None = None
         self._claims = Claims(self._commands, f"{prefix}claim:")
         self._touched: dict[str, float] = {}
 
@@ -92,14 +91,18 @@ class RedisStore:
         """See `store.Store`."""
         await self._claims.release(claim)
 
-    async def open(self, card: Card, claim: Claim | None) -> None:
+    def inherit(self, heir: Heir) -> None:
+        """See `store.Store`."""
+        self._heir = heir
+
+    async def open(self, card: Card, claim: Claim | None, request: bytes = b"") -> None:
         """See `store.Store`."""
         job_id, kept = card.job_id, self._kept_while_running
         async with self._commands.pipeline(transaction=True) as pipe:
-            self._renew_lease(pipe)
+            self._leases.renew(pipe)
             pipe.hset(
                 self._key(job_id, "card"),
-                mapping={"card": msgspec.json.encode(card), "owner": self._owner},
+                mapping={"card": msgspec.json.encode(card), "owner": self._leases.mine, "request": request},
             )
             pipe.expire(self._key(job_id, "card"), kept)
             pipe.set(
@@ -139,8 +142,8 @@ class RedisStore:
         """See `store.Store`."""
         card, owner = await self._look(job_id)
         await self._touch(job_id)
-        if not card.over and not await self._lives(owner):
-            return await self._bury(card)
+        if not card.over and not await self._leases.lives(owner):
+            return await self._inherit(card, owner)
         return card
 
     async def order_cancel(self, job_id: str) -> None:
@@ -151,7 +154,7 @@ class RedisStore:
         """See `store.Store`."""
         ids = tuple(job_ids)
         async with self._commands.pipeline(transaction=False) as pipe:
-            self._renew_lease(pipe)
+            self._leases.renew(pipe)
             if ids:
                 pipe.mget([self._key(job_id, "reader") for job_id in ids])
             answers = await ask(pipe.execute())
@@ -177,8 +180,8 @@ class RedisStore:
         if events:
             return Page(events, events[-1].last)
         card, owner = await self._look(job_id)
-        if not card.over and not await self._lives(owner):
-            card = await self._bury(card)
+        if not card.over and not await self._leases.lives(owner):
+            card = await self._inherit(card, owner)
         if card.over and (events := await self._events(job_id, after, block=0.0)):
             return Page(events, events[-1].last)  # it ended between the two looks
         if after and after > (last := await self._last_id(job_id)):
@@ -187,10 +190,7 @@ class RedisStore:
 
     async def stop(self) -> None:
         """See `store.Store`: the lease is given up, so that no reader waits for it to run out."""
-        try:
-            await ask(self._commands.delete(self._key("owner", self._owner)))
-        except StoreUnavailable as error:
-            log.info("the lease could not be given up: %s", error)
+        await self._leases.give_up()
         await self._commands.aclose()
         await self._blocking.aclose()
 
@@ -226,6 +226,7 @@ class RedisStore:
             kept,
             news,
             int(event.last),
+            self._leases.mine,
         ]
         deadline = time.monotonic() + self._append_seconds
         pause = 0.05
@@ -251,21 +252,28 @@ class RedisStore:
             raise JobGone(f"{job_id} is no longer kept: its window has ended")
         return msgspec.json.decode(card, type=Card), owner.decode()
 
-    async def _lives(self, owner: str) -> bool:
-        return bool(await ask(self._commands.exists(self._key("owner", owner))))
+    async def _inherit(self, card: Card, owner: str) -> Card:
+        """The server that ran the job is gone: go on in its place, or end it, unless somebody else does already."""
+        job_id = card.job_id
+        if not await self._leases.take(self._key(job_id, "card"), owner):
+            return (await self._look(job_id))[0]
+        request = await ask(self._commands.hget(self._key(job_id, "card"), "request"))
+        rows = await ask(self._commands.xrange(self._key(job_id, "events")))
+        last = int(rows[-1][0].split(b"-")[0]) if rows else 0
+        if self._heir is not None and request and last == len(rows):
+            texts = [msgspec.json.decode(row[b"d"])["text"] for _, row in rows if row[b"n"] == TOKEN.encode()]
+            self._written[job_id] = card
+            if self._heir(Orphan(card, request, last, "".join(texts))):
+                return card
+        return await self._bury(card, last)
 
-    async def _bury(self, card: Card) -> Card:
-        """The server that ran the job is gone: write the last event in its place, unless somebody else just did."""
-        ended = msgspec.structs.replace(
-            card, state=State.ERROR, reason="server_lost", message="the server that ran this job is gone"
-        )
-        last = await self._last_id(card.job_id)
+    async def _bury(self, card: Card, last: int) -> Card:
+        lost = ServerLost()
+        ended = msgspec.structs.replace(card, state=State.ERROR, reason=lost.code, message=str(lost))
         event = Event(last + 1, f"job_{ended.state}", msgspec.json.encode(ended.public()))
-        kept = max(1, round(max(self._window(), FIRST_READER_SECONDS)))
-        if await self._write(ended, event, kept=kept) == b"ok":
-            log.warning("job", extra={"fields": {"job_id": ended.job_id, "reason": ended.reason}})
-            return ended
-        return (await self._look(card.job_id))[0]
+        await self._write(ended, event, kept=max(1, round(max(self._window(), FIRST_READER_SECONDS))))
+        log.warning("job", extra={"fields": {"job_id": ended.job_id, "reason": ended.reason}})
+        return ended
 
     async def _touch(self, job_id: str) -> None:
         """The job has a reader now, and until the window has passed."""
@@ -281,9 +289,6 @@ class RedisStore:
             await ask(pipe.execute())
         if self.attached.readers(job_id):
             self._touched[job_id] = now
-
-    def _renew_lease(self, pipe: Any) -> None:
-        pipe.set(self._key("owner", self._owner), "1", px=milliseconds(self._lease_seconds))
 
     def _key(self, *parts: str) -> str:
         return self._prefix + ":".join(parts)

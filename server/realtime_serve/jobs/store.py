@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import NamedTuple, Protocol
 
@@ -28,6 +28,19 @@ class Order(enum.Enum):
 
     CANCEL = "cancelled by the client"
     FORSAKEN = "nobody read it"
+
+
+class Orphan(NamedTuple):
+    """A running job whose server has died, and which is this server's own from now on."""
+
+    card: Card
+    request: bytes  # as it was given to `open`
+    last: int  # the number of its last event
+    text: str  # of all its events
+
+
+Heir = Callable[[Orphan], bool]
+"""Goes on with a job, in a task of its own; False: it cannot."""
 
 
 class Reader(Protocol):
@@ -60,8 +73,11 @@ class Store(Protocol):
     async def release(self, claim: Claim) -> None:
         """The job was not accepted: the key is free again."""
 
-    async def open(self, card: Card, claim: Claim | None) -> None:
-        """The job is accepted: keep it, and its key."""
+    def inherit(self, heir: Heir) -> None:
+        """Give this server's readers' jobs to the heir, when the servers that ran them have died."""
+
+    async def open(self, card: Card, claim: Claim | None, request: bytes = b"") -> None:
+        """The job is accepted: keep it, its key, and what another server needs to go on with it; empty: none can."""
 
     async def append(self, card: Card, event: Event) -> None:
         """Add the job's next event, and what is known of the job now; waits for attached readers that lag.

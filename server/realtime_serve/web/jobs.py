@@ -9,14 +9,12 @@ import msgspec
 from aiohttp import web
 
 from realtime_serve.errors import InvalidRequest
-from realtime_serve.generation.generation import Generation
-from realtime_serve.generation.request import Delta, GenerationRequest, Origin
+from realtime_serve.generation.request import GenerationRequest, Origin
 from realtime_serve.generation.serving import Serving
 from realtime_serve.jobs.card import Card, stream_url
-from realtime_serve.jobs.event import TOKEN
-from realtime_serve.jobs.job import Job
 from realtime_serve.jobs.jobs import Jobs
 from realtime_serve.jobs.store import Claim
+from realtime_serve.jobs.telling import tell_text
 from realtime_serve.web.bodies import read_json
 from realtime_serve.web.errors import json_response
 from realtime_serve.web.following import follow, known, position
@@ -40,7 +38,7 @@ class JobRoutes:
         """POST /v1/jobs: a chat or completion body; answers as soon as the engine has it."""
         content = await read_json(request)
         claim = claim_of(request, content)
-        card = await self._jobs.begin(read_job(content, origin(request)), speak, claim)
+        card = await self._jobs.begin(read_job(content, origin(request)), tell_text, claim)
         request[MODEL_VERSION] = card.version
         body = _encode({"job_id": card.job_id, "stream_url": stream_url(card.job_id)})
         headers = {"Location": f"/v1/jobs/{card.job_id}", **_PRIVATE}
@@ -68,15 +66,6 @@ def read_job(content: bytes, source: Origin) -> GenerationRequest:
     if _is_chat(content):
         return read_chat(decode_chat(content), source).request
     return read_completion(decode_completion(content), source).request
-
-
-async def speak(job: Job, generation: Generation) -> None:
-    """Tell the job's readers each piece of text."""
-
-    async def pass_on(delta: Delta) -> None:
-        await job.tell(TOKEN, _encode({"text": delta.text, "tokens": delta.completion_tokens}))
-
-    await generation.run(pass_on)
 
 
 def claim_of(request: web.Request, content: bytes) -> Claim | None:

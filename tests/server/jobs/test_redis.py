@@ -12,11 +12,12 @@ from realtime_serve.errors import StoreUnavailable
 from realtime_serve.jobs.card import Card, Timings, new_job_id
 from realtime_serve.jobs.event import Event
 from realtime_serve.jobs.redis import RedisStore
-from tests.support.echo_engine import echo_engine
+from tests.support.echo_engine import BACKWARDS, echo_engine
 from tests.support.echo_process import EchoProcess
 from tests.support.event_source import EventSource
 from tests.support.front_end import PATIENCE, front_end, until
 from tests.support.redis_server import redis_server
+from tests.support.tiny_tokenizers import write_tokenizer
 
 LONG = {"max_tokens": 1500, "ignore_eos": True}
 
@@ -138,36 +139,71 @@ async def test_events_are_bounded_and_who_comes_too_late_is_told(directory, redi
         assert await late.read() == 410
 
 
-async def test_when_the_server_of_a_job_dies_its_readers_are_told_by_another(directory, redis, prefix):
-    lease = {"ECHO_LEASE_SECONDS": "1"}
-    victim = EchoProcess(directory, step_seconds=0.01, redis_url=redis.url, environment=lease)
-    async with server(directory, redis.url, "realtime-serve:") as survivor, victim:
+LEASE = {"ECHO_LEASE_SECONDS": "1"}
+OWN = "realtime-serve:"  # the prefix of a server's own process
+
+
+async def test_when_the_server_of_a_job_dies_another_goes_on_with_it(directory, redis):
+    victim = EchoProcess(directory, step_seconds=0.01, redis_url=redis.url, environment=LEASE)
+    async with server(directory, redis.url, OWN, step_seconds=0.001) as survivor, victim:
         ended = EventSource(survivor.client, await begin(victim, max_tokens=5))
         await until(lambda: card(victim, ended.job_id), lambda seen: seen["state"] == "complete")
-        cut, asked = [EventSource(survivor.client, await begin(victim, **LONG)) for _ in range(2)]
-        await cut.read(5)
+        cut, unread = [EventSource(survivor.client, await begin(victim, "aé🌍", **LONG)) for _ in range(2)]
+        chat = {"model": "chat", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 900}
+        _, answer = await post(victim, "/v1/jobs", ignore_eos=True, **chat)
+        talk = EventSource(survivor.client, answer["job_id"])
+        await asyncio.gather(cut.read(5), talk.read(5))
         reading = asyncio.create_task(cut.read())
         victim.kill()
-        await asyncio.wait_for(reading, PATIENCE)
-        assert (cut.end.name, cut.end.json["reason"]) == ("job_error", "server_lost")
-        assert cut.text == ("abc" * 500)[: len(cut.text)]
-        assert (await card(survivor, asked.job_id))["reason"] == "server_lost"
-        await ended.read()
+        await asyncio.wait_for(asyncio.gather(reading, unread.read(), talk.read(), ended.read()), PATIENCE)
+        whole = survivor.complete("aé🌍", **LONG)
+        async with whole as response:
+            text = (await response.json())["choices"][0]["text"]
+        assert [cut.text, unread.text] == [text] * 2
+        assert cut.end.json["usage"] == {"prompt_tokens": 7, "completion_tokens": 1500, "total_tokens": 1507}
+        async with survivor.chat("Hi", max_tokens=900, ignore_eos=True) as response:
+            assert talk.text == (await response.json())["choices"][0]["message"]["content"]
         assert ended.text == "abcab"
 
 
-async def test_a_server_that_was_only_slow_writes_no_more_once_its_job_was_ended(directory, redis, prefix):
-    async with two(directory, redis, prefix, step_seconds=0.005, lease_seconds=60.0) as (one, other):
+async def test_what_no_other_server_can_go_on_with_ends_with_the_reason(directory, tmp_path, redis):
+    other = tmp_path / "other"
+    other.mkdir()
+    write_tokenizer(other)
+    (other / BACKWARDS).touch()
+    victim = EchoProcess(directory, step_seconds=0.01, redis_url=redis.url, environment=LEASE)
+    async with server(other, redis.url, OWN) as survivor, victim:
+        mixed = EventSource(survivor.client, await begin(victim, **LONG))
+        await mixed.read(5)
+        body = {"model": "chat", "prompt": "abc", "stream": True, **LONG}
+        async with victim.client.post(
+            "/v1/completions", json=body, headers={"X-Resumable": "true"}
+        ) as response:
+            openai = EventSource(survivor.client, response.headers["X-Job-Id"])
+            await response.content.readany()
+            victim.kill()
+        await asyncio.wait_for(asyncio.gather(mixed.read(), openai.read()), PATIENCE)
+        assert (mixed.end.name, mixed.end.json["reason"]) == ("job_error", "server_lost")
+        assert "becomes another" in mixed.end.json["message"]
+        assert mixed.text == ("abc" * 500)[: len(mixed.text)]
+        assert openai.end.json["reason"] == "server_lost"
+
+
+async def test_a_server_that_was_only_slow_writes_no_more_once_its_job_was_taken_over(
+    directory, redis, prefix
+):
+    async with two(directory, redis, prefix, step_seconds=0.002, lease_seconds=60.0) as (one, other):
         readers = [EventSource(front.client, await begin(one, **LONG)) for front in (one, other)]
         await asyncio.gather(*[reader.read(5) for reader in readers])
         with redis.client() as client:
             client.delete(*client.scan_iter(f"{prefix}owner:*"))
-        assert (await card(other, readers[1].job_id))["reason"] == "server_lost"
-        await readers[1].read()
-        assert [event.name for event in readers[1].seen].count("job_error") == 1
-        assert readers[1].end.json["reason"] == "server_lost"
-        await post(one, f"/v1/jobs/{readers[0].job_id}/cancel")
-        await one.settle(lambda status: status["streams"]["active"] == 0)
+        await card(other, readers[1].job_id)
+        await other.settle(lambda status: status["streams"]["active"] == 1)
+        await asyncio.wait_for(asyncio.gather(*[reader.read() for reader in readers]), PATIENCE)
+        assert [reader.text for reader in readers] == ["abc" * 500] * 2
+        assert [reader.end.name for reader in readers] == ["job_complete"] * 2
+        for front in (one, other):
+            await front.settle(lambda status: status["streams"]["active"] == 0)
 
 
 async def test_an_event_whose_answer_was_lost_on_the_way_can_be_written_again(redis, prefix):

@@ -10,6 +10,5 @@ from bench import resume
 @pytest.mark.parametrize("kind", ["memory, one server", "Redis, two servers, one killed"])
 async def test_no_reader_loses_doubles_or_mixes_a_token(kind, tmp_path):
     seen = await resume.measure(kind, 24, seed=7, folder=tmp_path)
-    assert (seen.wrong, seen.whole + seen.told) == ([], 24)
+    assert (seen.wrong, seen.told, seen.whole) == ([], 0, 24)
     assert seen.cuts >= 24
-    assert seen.told == 0 or "killed" in kind

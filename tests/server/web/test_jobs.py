@@ -310,6 +310,7 @@ async def test_each_job_is_one_line_of_log(front, caplog):
     lines = [record.fields for record in caplog.records if record.name == "realtime_serve.jobs"]
     assert len(lines) == 1
     assert lines[0]["job_id"] == reader.job_id
+    assert "message" not in lines[0]  # it would take the place of the line's own
     assert (lines[0]["state"], lines[0]["reason"], lines[0]["version"]) == ("complete", "length", "1.0.0")
     assert lines[0]["usage"]["completion_tokens"] == 7
     assert {"t_start", "t_first", "t_last", "ttft_seconds", "tokens_per_second", "queue_depth"} <= set(
