@@ -35,6 +35,11 @@ WRONG = {
         "spec.model",
         "hf://ORGANISATION/REPOSITORY",
     ),
+    "Azure without a container": (
+        minimal(model=MODEL | {"uri": "az://account"}),
+        "spec.model",
+        "az://ACCOUNT/CONTAINER",
+    ),
     "an archive of the web without its checksum": (
         minimal(model=MODEL | {"uri": "https://host/model.tar.gz"}),
         "spec.model",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
 from msgspec import Meta
@@ -14,6 +15,7 @@ _SCHEMES: tuple[Scheme, ...] = ("hf", "pvc", "file", "s3", "gs", "az", "http", "
 OBJECT_STORES: frozenset[str] = frozenset({"s3", "gs", "az"})
 WEB: frozenset[str] = frozenset({"http", "https"})
 ARCHIVES = (".tar", ".tar.gz", ".tgz", ".zip")
+_AZURE = re.compile(r"az://[a-z0-9]{3,24}/[^/]+(/.*)?")
 LOCAL: frozenset[Scheme] = frozenset({"pvc", "file"})
 """Weights that are in the pod without a download."""
 
@@ -61,6 +63,10 @@ class ModelSource(Section, frozen=True, kw_only=True):
             raise ValueError(f"uri {self.uri!r} must be hf://ORGANISATION/REPOSITORY")
         if scheme == "file" and not rest.startswith("/"):
             raise ValueError(f"uri {self.uri!r} must be file:///ABSOLUTE/PATH")
+        if scheme == "az" and not _AZURE.fullmatch(self.uri):
+            raise ValueError(
+                f"uri {self.uri!r} must be az://ACCOUNT/CONTAINER or az://ACCOUNT/CONTAINER/PATH"
+            )
         if ".." in rest.split("/"):
             raise ValueError(f"uri {self.uri!r} must not climb with '..'")
         if scheme in WEB and not (self.is_archive and self.sha256):

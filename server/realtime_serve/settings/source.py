@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -48,6 +49,8 @@ def problem(source: Source) -> str:
         )
     if source.scheme in WEB and not source.sha256:
         return f"{source.shown}: over http(s) the archive's sha256 has to be given"
+    if source.scheme == "az" and not re.fullmatch(r"az://[a-z0-9]{3,24}/[^/]+(/.*)?", source.uri):
+        return f"{source.shown}: must be az://ACCOUNT/CONTAINER/PATH, the account's name of 3 to 24 letters and digits"
     if source.sha256 and not source.is_archive:
         return f"{source.shown}: sha256 is of an archive, and this is none"
     return ""

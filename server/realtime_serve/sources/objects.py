@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import obstore
 from obstore.exceptions import BaseError
-from obstore.store import ObjectStore, from_url
+from obstore.store import AzureStore, ObjectStore, from_url
 
 from realtime_serve.errors import EngineFailed
 from realtime_serve.settings.source import WANTED, Source
@@ -29,6 +29,7 @@ from realtime_serve.sources.meter import Meter
 
 if TYPE_CHECKING:
     from obstore import GetOptions, ObjectMeta
+    from obstore.store import ClientConfig, RetryConfig
 
 CHUNK = 8 << 20
 MOST_OBJECTS = 10_000
@@ -46,16 +47,19 @@ class Blob(NamedTuple):
 
 def open_store(uri: str, shown: str) -> ObjectStore:
     """A store whose root is the uri. Raises EngineFailed."""
+    client: ClientConfig = {
+        "allow_http": True,  # where the endpoint that was given says http
+        "timeout": timedelta(hours=1),
+        "connect_timeout": timedelta(seconds=10),
+    }
+    retry: RetryConfig = {"max_retries": 5, "retry_timeout": timedelta(seconds=60)}
     try:
-        return from_url(
-            uri,
-            client_options={
-                "allow_http": True,  # where the endpoint that was given says http
-                "timeout": timedelta(hours=1),
-                "connect_timeout": timedelta(seconds=10),
-            },
-            retry_config={"max_retries": 5, "retry_timeout": timedelta(seconds=60)},
-        )
+        if uri.startswith("az://"):  # the library's own az:// names no account
+            account, container, path = [*uri.removeprefix("az://").split("/", 2), ""][:3]
+            return AzureStore(
+                container, prefix=path, account_name=account, client_options=client, retry_config=retry
+            )
+        return from_url(uri, client_options=client, retry_config=retry)
     except (BaseError, ValueError) as error:
         raise EngineFailed(INVALID, f"{shown}: {one_line(str(error))}") from error
 

@@ -59,7 +59,7 @@ def _take(source: Source, target: Path, meter: Meter) -> bool:
         with target.open("ab" if goes_on else "wb") as file:
             if not goes_on:
                 meter.see(0)
-            while chunk := answer.read(CHUNK):
+            while chunk := answer.read1(CHUNK):  # what has come, so that a slow source shows its progress
                 file.write(chunk)
                 meter.add(len(chunk))
     return length is None or _size(target) == begin + int(length)

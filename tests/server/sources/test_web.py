@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import threading
 
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestServer
 
 from realtime_serve.errors import EngineFailed
 from realtime_serve.sources.web import TOKEN
 from tests.server.sources.conftest import FILES, _packed
+from tests.support.threaded import serving
 
 WANTED = {"config.json", "model.safetensors", "tokenizer.json"}
 
@@ -67,24 +66,9 @@ class Site:
 @pytest.fixture
 def site(archive):
     """The server runs on a thread of its own: fetching blocks."""
-    running, ready, loop = Site(archive), threading.Event(), asyncio.new_event_loop()
-
-    def serve() -> None:
-        asyncio.set_event_loop(loop)
-        server = TestServer(running.app())
-        loop.run_until_complete(server.start_server())
-        running.url = str(server.make_url("/")).rstrip("/")
-        ready.set()
-        loop.run_forever()
-        loop.run_until_complete(server.close())
-
-    thread = threading.Thread(target=serve)
-    thread.start()
-    ready.wait()
-    yield running
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join()
-    loop.close()
+    running = Site(archive)
+    with serving(running.app()) as running.url:
+        yield running
 
 
 def reason(get, uri, **more) -> str:
