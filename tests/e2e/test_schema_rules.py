@@ -29,6 +29,9 @@ def wrong(path, value):
 
 
 CASES = [
+    ("model.uri", "az://account", "must be az://ACCOUNT/CONTAINER"),
+    ("model", {"uri": "https://host/model.tar.gz", "version": "1"}, "its sha256 has to be given"),
+    ("model", {"uri": "hf://a/b", "version": "1", "sha256": "0" * 64}, "the uri names none"),
     ("model.uri", "ftp://example.com/model", "must begin with one of hf://, pvc://, s3://"),
     ("model.uri", "hf://gpt2", "must be hf://ORGANISATION/REPOSITORY"),
     ("model.uri", "hf://a/b/c", "must be hf://ORGANISATION/REPOSITORY"),
