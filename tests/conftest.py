@@ -6,3 +6,8 @@ import os
 
 # Before anything imports torch: threads that spin while they wait make tests ten times slower as soon as two processes run.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+def pytest_addoption(parser):
+    parser.addoption("--swaps", type=int, default=3, help="of the endurance test, one after the other")
+    parser.addoption("--seed", type=int, default=7, help="of what goes otherwise than planned there")

@@ -35,12 +35,15 @@ def await_reachable(url: str, seconds: float = 30) -> None:
 class LiveStreams:
     """Keeps so many streams open until told to stop; a stream that ends is followed by another."""
 
-    def __init__(self, url: str, result: Path, *, concurrency: int = 16, tokens: int = 1000) -> None:
+    def __init__(
+        self, url: str, result: Path, *, concurrency: int = 16, tokens: int = 1000, keep_alive: bool = False
+    ) -> None:
         await_reachable(url)
         self._result = result
         self._changed = threading.Condition()
         self._started: list[str] = []
         load = ("--duration", "0", "--concurrency", str(concurrency), "--tokens", str(tokens))
+        load += ("--keep-alive",) if keep_alive else ()
         self._process = subprocess.Popen(
             [sys.executable, "-m", "hack.streams", "--url", url, *load, "--json", str(result)],
             stdout=subprocess.PIPE,
