@@ -76,8 +76,8 @@ cluster-down: venv ## end it
 	@$(PYTHON) -m hack.cluster down
 
 .PHONY: bench
-bench: venv ## speed, as ratios against a peer in one run
-	@$(PYTHON) -m bench
+bench: venv ## speed, as ratios against a peer in one run (TABLES="throughput prefix")
+	@$(PYTHON) -m bench $(TABLES)
 
 .PHONY: constraints
 constraints: venv ## renew constraints.txt from the ranges in pyproject.toml

@@ -13,7 +13,7 @@ import torch
 from torch.nn.functional import scaled_dot_product_attention
 
 from realtime_serve.model.kv import KVCache, Shape
-from realtime_serve.model.step import Beginning, Chunk, Decoding, StepPlan, View
+from realtime_serve.model.step import Beginning, Continuing, Decoding, StepPlan, View
 
 NAME = "realtime_serve"
 
@@ -61,8 +61,8 @@ class PagedAttention:
             output[rows.tokens] = decode(rows, new, cached, how)
         for prompts in self.plan.beginning:
             output[prompts.written] = begin(prompts, new, how)
-        for chunk in self.plan.chunks:
-            output[chunk.tokens] = go_on(chunk, new, cached, how)
+        for chunks in self.plan.continuing:
+            output[chunks.tokens] = go_on(chunks, new, cached, how)
         return output[None], None
 
 
@@ -127,11 +127,12 @@ def begin(prompts: Beginning, new: New, how: How) -> torch.Tensor:
     return answer.transpose(1, 2).flatten(0, 1)[prompts.real]
 
 
-def go_on(chunk: Chunk, new: New, cached: tuple[torch.Tensor, torch.Tensor], how: How) -> torch.Tensor:
-    """[tokens, heads, size]"""
-    keys, values = (gather(tensor, chunk.pages, 1)[:, 0, : chunk.end] for tensor in cached)
-    query = new[0][:, chunk.tokens]
-    return attend(query[None], keys[None], values[None], how[0], chunk.mask(how[1]))[0].transpose(0, 1)
+def go_on(chunks: Continuing, new: New, cached: tuple[torch.Tensor, torch.Tensor], how: How) -> torch.Tensor:
+    """[rows, tokens of a row, heads, size]"""
+    rows, count = chunks.tokens.shape
+    keys, values = (gather(tensor, chunks.pages, rows).transpose(0, 1) for tensor in cached)
+    query = new[0].index_select(1, chunks.tokens.flatten()).unflatten(1, (rows, count)).transpose(0, 1)
+    return attend(query, keys, values, how[0], chunks.mask(how[1])).transpose(1, 2)
 
 
 def attend(

@@ -19,6 +19,7 @@ class PackedLinear(torch.nn.Module):  # type: ignore[misc]
         """weight: [out, in]"""
         super().__init__()
         self.out_features, self.in_features = weight.shape
+        self.nbytes = weight.numel() * weight.itemsize
         self._packed = torch.ops.mkldnn._reorder_linear_weight(weight.detach().contiguous(), ROWS)  # noqa: SLF001  # torch offers no public way
         self._bias = None if bias is None else bias.detach()
 

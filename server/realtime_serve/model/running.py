@@ -7,6 +7,7 @@ import torch
 from realtime_serve.engine.batch import Batch, Result
 from realtime_serve.engine.messages import ModelCard
 from realtime_serve.model.attention import PagedAttention
+from realtime_serve.model.floor import is_packed, read_bandwidth, step_bytes
 from realtime_serve.model.kv import PAGE_TOKENS, KVCache
 from realtime_serve.model.sampler import sample
 from realtime_serve.model.step import StepPlan
@@ -23,6 +24,23 @@ class TransformersRunner:
         self._attention = attention
         self._cache = self._attention.cache = cache
         self._device = next(model.parameters()).device
+
+    def step_bytes(self) -> int:
+        """Weights that a step reads, in bytes."""
+        return step_bytes(self._model)
+
+    def token_bytes(self) -> int:
+        """Keys and values of one token, in bytes."""
+        return self._cache.token_bytes
+
+    def read_bandwidth(self) -> float:
+        """Of the device's memory, bytes a second, measured now."""
+        return read_bandwidth(self._device)
+
+    @property
+    def packed(self) -> bool:
+        """Whether linear layers lie in the order in which the processor's kernels read them."""
+        return is_packed(self._model)
 
     @torch.inference_mode()  # type: ignore[untyped-decorator]
     def run(self, batch: Batch) -> list[Result]:

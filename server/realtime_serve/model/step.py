@@ -91,21 +91,31 @@ class Beginning:
         self.written = self.tokens.flatten()[self.real]
 
 
-@dataclass(frozen=True)
-class Chunk:
-    """Tokens of a prompt whose beginning is in the pages already."""
+class Continuing:
+    """As many tokens of each of some prompts, whose beginnings are in the pages already."""
 
-    tokens: slice
-    start: int
-    end: int
-    pages: torch.Tensor
+    def __init__(self, rows: list[Placed], blank: int, device: torch.device) -> None:
+        count = len(rows[0].row.tokens)
+        firsts = torch.tensor([placed.first for placed in rows], device=device)[:, None]
+        self.tokens = firsts + torch.arange(count, device=device)
+        """[rows, tokens of a row]: places in the step."""
+        pages = [placed.row.sequence.pages[: pages_seen(placed.row)] for placed in rows]
+        most = max(map(len, pages))
+        padded = [some + [blank] * (most - len(some)) for some in pages]
+        self.pages = torch.tensor(padded, device=device).flatten()
+        starts = torch.tensor([placed.row.start for placed in rows], device=device)[:, None]
+        self._positions = (starts + torch.arange(count, device=device))[:, None, :, None]
+        self._columns = torch.arange(most * PAGE_TOKENS, device=device)
+        self._masks: dict[int | None, torch.Tensor] = {}
 
     def mask(self, window: int | None) -> torch.Tensor:
-        """[new tokens, end]: True where a token may look: at itself and what is before it, inside the window."""
-        rows = torch.arange(self.start, self.end, device=self.pages.device)[:, None]
-        columns = torch.arange(self.end, device=self.pages.device)
-        seen = columns <= rows
-        return seen if window is None else seen & (columns > rows - window)
+        """[rows, 1, tokens, columns]: True where a token may look: at itself and what is before it, inside the window."""
+        if window not in self._masks:
+            seen = self._columns <= self._positions
+            if window is not None:
+                seen &= self._columns > self._positions - window
+            self._masks[window] = seen
+        return self._masks[window]
 
 
 class StepPlan:
@@ -120,7 +130,12 @@ class StepPlan:
         self.writes = torch.tensor([place for row in batch.rows for place in slots(row)], device=device)
         self.decoding = [Decoding(some, blank, device) for some in alike(decoding, pages_seen)]
         self.beginning = [Beginning(some, device) for some in alike(fresh, squared)]
-        self.chunks = [chunk(placed, device) for placed in prompts if placed.row.start > 0]
+        begun: dict[int, list[Placed]] = {}
+        for placed in prompts:
+            if placed.row.start > 0:
+                begun.setdefault(len(placed.row.tokens), []).append(placed)
+        groups = [some for chunks in begun.values() for some in alike(chunks, pages_seen)]
+        self.continuing = [Continuing(some, blank, device) for some in groups]
 
 
 def slots(row: Row) -> list[int]:
@@ -130,13 +145,6 @@ def slots(row: Row) -> list[int]:
         pages[position // PAGE_TOKENS] * PAGE_TOKENS + position % PAGE_TOKENS
         for position in range(row.start, row.end)
     ]
-
-
-def chunk(placed: Placed, device: torch.device) -> Chunk:
-    row = placed.row
-    pages = row.sequence.pages[: -(-row.end // PAGE_TOKENS)]
-    tokens = slice(placed.first, placed.first + len(row.tokens))
-    return Chunk(tokens, row.start, row.end, torch.tensor(pages, device=device))
 
 
 def pages_seen(row: Row) -> int:

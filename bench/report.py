@@ -1,0 +1,31 @@
+"""Tables as Markdown in bench/results/, with the machine, the versions and the command."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+from pathlib import Path
+
+RESULTS = Path(__file__).with_name("results")
+
+
+def write(name: str, title: str, about: str, table: list[str]) -> None:
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{name}.md"
+    path.write_text("\n".join([f"# {title}", "", about, "", machine(name), "", *table, ""]))
+    print(f"wrote {path}")
+
+
+def machine(name: str) -> str:
+    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("torch", "transformers"))
+    load = "/".join(f"{value:.1f}" for value in os.getloadavg())
+    return (
+        f"{processor()}, {os.cpu_count()} cores, Python {platform.python_version()}, {versions}; "
+        f"load averages at the end {load}. Command: `make bench TABLES={name}`."
+    )
+
+
+def processor() -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    return next((line.split(": ")[1] for line in lines if line.startswith("model name")), platform.machine())
