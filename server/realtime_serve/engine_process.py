@@ -100,7 +100,7 @@ def prepare(load: Load, link: Link) -> tuple[Worker, Ready]:
     for name, value in THREADS.items():
         os.environ.setdefault(name, value)
     if "--loader" in sys.argv:
-        return of_runner(load_own(_value("--loader"), _value("--config")), link)
+        return of_runner(load_own(_value("--loader")), link)
     found = msgspec.structs.replace(load, model=str(bring(load, link)))
     from realtime_serve.model.loading import load_runner  # noqa: PLC0415
 
@@ -112,12 +112,12 @@ def of_runner(runner: Runner, link: Link) -> tuple[Worker, Ready]:
     return Worker(runner, link), Ready(runner.card)
 
 
-def load_own(reference: str, config: str) -> Runner:
+def load_own(reference: str) -> Runner:
     """A model that a program brings: its loader is imported here, in the process that runs it."""
     from realtime_serve.api.loaders import find_loader, read_config  # noqa: PLC0415
     from realtime_serve.model.own import own_runner  # noqa: PLC0415
 
-    return own_runner(find_loader(reference)(read_config(config)))
+    return own_runner(find_loader(reference)(read_config()))
 
 
 def _value(flag: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Self
@@ -23,12 +24,13 @@ class ModelConfig:
     Args:
         name: what requests call it.
         version: your label of these weights.
-        model_path: a directory, hf://ORG/REPO, or whatever its loader understands.
+        model_path: a directory, hf://ORG/REPO, an object store or archive as --model takes it, or whatever its loader understands.
         device: where it runs.
         loader: "transformers", or a name given to `ModelRegistry.register_loader`.
         dtype: numbers' type.
         max_model_length: tokens of prompt and answer together; 0 for the model's own.
         revision: branch, tag or commit on the hub.
+        sha256: of an archive, in hexadecimal; empty: not checked.
         options: whatever else your loader wants; it must be JSON.
 
     Raises:
@@ -47,6 +49,7 @@ class ModelConfig:
     dtype: Dtype = "auto"
     max_model_length: int = 0
     revision: str = "main"
+    sha256: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -56,6 +59,8 @@ class ModelConfig:
         text("model_path", self.model_path, longest=4096, empty=self.loader != TRANSFORMERS)
         one_of("device", self.device, DEVICES)
         one_of("dtype", self.dtype, DTYPES)
+        if self.sha256 and not re.fullmatch("[0-9a-f]{64}", self.sha256):
+            raise ValueError(f"sha256: {self.sha256!r}; allowed are 64 hexadecimal digits")
         whole("max_model_length", self.max_model_length, 0, 16_777_216)
 
 

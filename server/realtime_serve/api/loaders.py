@@ -19,6 +19,7 @@ from realtime_serve.api.configs import ModelConfig
 Loader = Callable[[ModelConfig], Any]
 """Returns a `LogitsModel` or a `TokenModel`."""
 
+CONFIG = "REALTIME_SERVE_MODEL_CONFIG"
 NOT_MAIN = "__realtime_serve_loader__"  # so that the script's `if __name__ == "__main__"` does not run again
 
 
@@ -54,16 +55,15 @@ def find_loader(reference: str) -> Loader:
     return loader
 
 
-def flags(reference: str, config: ModelConfig) -> list[str]:
-    """Return what the engine's process is told."""
-    return ["--loader", reference, "--config", msgspec.json.encode(config).decode()]
+def environment_of(config: ModelConfig) -> dict[str, str]:
+    """Return what the engine's process needs to know: where it finds the same modules, and the model's own settings.
+
+    Those may hold a secret, which a command line would show to everybody on the machine.
+    """
+    path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)  # noqa: PTH109  a string
+    return {"PYTHONPATH": path, CONFIG: msgspec.json.encode(config).decode()}
 
 
-def search_path() -> dict[str, str]:
-    """Return the environment in which the engine's process finds the same modules."""
-    return {"PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}  # noqa: PTH109  a string
-
-
-def read_config(text: str) -> ModelConfig:
-    """Read what `flags` wrote."""
-    return msgspec.json.decode(text, type=ModelConfig)
+def read_config() -> ModelConfig:
+    """Read what `environment_of` wrote, and leave it for nobody after."""
+    return msgspec.json.decode(os.environ.pop(CONFIG), type=ModelConfig)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from realtime_serve.api.configs import TRANSFORMERS, ModelConfig
-from realtime_serve.api.loaders import Loader, flags, reference_of, search_path
+from realtime_serve.api.loaders import Loader, environment_of, reference_of
 from realtime_serve.engine.client import Engine
 from realtime_serve.engine.messages import Load
 from realtime_serve.errors import LoadFailed, ShuttingDown, VersionNotFound
@@ -217,14 +217,15 @@ class ModelRegistry(Models):
             model=definition.uri,
             revision=definition.revision,
             dtype=definition.dtype,
+            sha256=definition.sha256,
             device=config.device,
             max_model_length=definition.max_model_length,
         )
         command = [sys.executable, "-m", "realtime_serve.engine_process"]
         environment = {"OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "PASSIVE")}
         if config.loader != TRANSFORMERS:
-            command += flags(self._loaders[config.loader], config)
-            environment |= search_path()
+            command += ["--loader", self._loaders[config.loader]]
+            environment |= environment_of(config)
         return Engine(command=command, load=load, environment=environment, on_step=on_step)
 
 
@@ -233,6 +234,7 @@ def _definition(config: ModelConfig) -> ModelVersion:
         version=config.version,
         uri=config.model_path or config.loader,
         revision=config.revision,
+        sha256=config.sha256,
         dtype=config.dtype,
         max_model_length=config.max_model_length,
     )

@@ -35,7 +35,8 @@ class Choice:
         self._stop_ids = stop_ids
         self._describe = describe
         self._unseen = 0  # tokens that are no text and count: the one that ended it
-        self._chances: list[TokenChances] = []  # of tokens whose text has not gone out
+        self._words: list[int] = []  # tokens whose text has not gone out
+        self._chances: list[TokenChances] = []  # theirs
 
     @property
     def tokens(self) -> int:
@@ -58,8 +59,9 @@ class Choice:
             reason, text = self._take(tokens)
             if text or (reason and self._chances):
                 record.wrote()
+                words, self._words = tuple(self._words), []
                 chances, self._chances = tuple(self._chances), []
-                await deliver(Delta(text, self._transcript.tokens, self.index, chances))
+                await deliver(Delta(text, self._transcript.tokens, self.index, chances, words))
             if reason is not None:
                 self.finish_reason = reason
                 return
@@ -71,8 +73,9 @@ class Choice:
             words, self._unseen = words[:-1], 1
         before = transcript.tokens
         text = transcript.push(words)
+        taken = transcript.tokens - before
+        self._words += words[:taken]
         if tokens.logprobs:
-            taken = transcript.tokens - before
             self._chances += [
                 self._tell(*pair) for pair in zip(words[:taken], tokens.logprobs[:taken], strict=True)
             ]

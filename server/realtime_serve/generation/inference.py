@@ -39,6 +39,7 @@ class InferenceRequest:
         version: a loaded version; empty for the active one.
         stop: texts that end the answer.
         seed: the same seed gives the same tokens.
+        logprobs: whether tokens shall tell theirs.
         request_id: made when it is left out.
 
     Raises:
@@ -59,6 +60,7 @@ class InferenceRequest:
     version: str = ""
     stop: tuple[str, ...] = ()
     seed: int | None = None
+    logprobs: bool = False
     request_id: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     def __post_init__(self) -> None:
@@ -78,8 +80,8 @@ class StreamToken:
 
     Args:
         text: joined, the texts of all tokens are the answer.
-        id: of the (last) token; -1 where only text is known.
-        logprob: of the token; None where it was not computed.
+        id: of the token, the last one where there are several; -1 where only text is known.
+        logprob: of the token, added up where there are several; None where it was not asked for.
         special: whether it is a token that is no text.
 
     """
@@ -140,8 +142,17 @@ class Answer:
         while len(self._unread) >= UNREAD:
             self._room.clear()
             await self._room.wait()
-        self._unread.append(StreamToken(delta.text))
+        self._unread.append(_token(delta))
         self._news.set()
+
+
+def _token(delta: Delta) -> StreamToken:
+    chances = [one.chosen.logprob for one in delta.chances]
+    return StreamToken(
+        delta.text,
+        id=delta.tokens[-1] if delta.tokens else -1,
+        logprob=sum(chances) if chances else None,
+    )
 
 
 @contextlib.asynccontextmanager
@@ -191,7 +202,12 @@ def to_generation(request: InferenceRequest, caller: Caller) -> GenerationReques
         model=request.model,
         version=request.version,
         prompts=(request.prompt,),
-        sampling=Sampling(temperature=request.temperature, top_p=request.top_p, seed=request.seed),
+        sampling=Sampling(
+            temperature=request.temperature,
+            top_p=request.top_p,
+            seed=request.seed,
+            logprobs=0 if request.logprobs else -1,
+        ),
         max_tokens=request.max_tokens,
         stop=request.stop,
         caller=caller,

@@ -86,6 +86,7 @@ class Delta:
     completion_tokens: int  # of this choice, so far
     index: int = 0
     chances: tuple[TokenChances, ...] = ()  # of the tokens that came since the piece before, where asked for
+    tokens: tuple[int, ...] = ()  # that came since the piece before
 
 
 @dataclass(frozen=True, slots=True)

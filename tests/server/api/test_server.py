@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
+from dataclasses import replace
 
 import aiohttp
 import pytest
@@ -89,6 +91,11 @@ async def test_a_model_of_logits_is_drawn_from_as_every_other(server):
     answer = await server.infer(request)
     assert (answer.text, answer.finish_reason, answer.version) == ("BCDEF", "length", "1.0.0")
     assert "".join([token.text async for token in server.stream(request)]) == "BCDEF"
+    told = [token async for token in server.stream(replace(request, logprobs=True))]
+    assert told[-1].id == ord("F")
+    assert sum(token.logprob for token in told) == pytest.approx(
+        -5 * math.log1p(256 * math.exp(-9)), rel=1e-4
+    )
     seeded = InferenceRequest(model="abc", prompt="A", max_tokens=9, temperature=2, seed=7)
     assert (await server.infer(seeded)).text == (await server.infer(seeded)).text
 
