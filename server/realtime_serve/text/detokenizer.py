@@ -40,21 +40,34 @@ class Detokenizer:
         self._window += tokens
         text = self._decode(self._window)
         whole = text.rstrip(_BROKEN)
-        if len(whole) < len(text) and len(self._window) - self._context < WINDOW_LIMIT:
-            return self._show(whole)
+        if len(whole) < len(text):
+            waiting = len(self._window) - self._context >= WINDOW_LIMIT
+            if not waiting or (begun := self._begun_character()):
+                piece = self._show(whole)
+                if waiting:
+                    self._advance(begun)
+                return piece
         piece = self._show(text)
         self._advance()
         return piece
+
+    def _begun_character(self) -> int:
+        """How many tokens the character has that is not whole yet, at most three; 0: what is broken is noise."""
+        for size in (1, 2, 3):
+            if not self._decode(self._window[:-size]).endswith(_BROKEN):
+                return size
+        return 0
 
     def _show(self, text: str) -> str:
         piece = text[self._shown :]
         self._shown = max(self._shown, len(text))
         return piece
 
-    def _advance(self) -> None:
+    def _advance(self, begun: int = 0) -> None:
+        """All but the last `begun` tokens are out: they are the context of what follows."""
         self._window = self._window[self._context :]
-        self._context = len(self._window)
-        self._shown = len(self._decode(self._window))
+        self._context = len(self._window) - begun
+        self._shown = len(self._decode(self._window[: self._context]))
 
 
 def _whole_tail(decode: Decode, prompt: Sequence[int]) -> list[int]:

@@ -98,3 +98,13 @@ def test_endless_noise_is_passed_on_and_not_kept(size):
     shown = "".join([detokenizer.push([broken]) for _ in range(size)])
     assert len(shown) >= size - WINDOW_LIMIT
     assert len(detokenizer._window) <= 2 * WINDOW_LIMIT
+
+
+def test_text_whose_pieces_all_end_inside_a_character_stays_whole():
+    tokenizer = byte_level()
+    text = "🌍" * 200
+    tokens = tokenizer.encode(text).ids
+    detokenizer = Detokenizer(tokenizer.decode)
+    told = detokenizer.push(tokens[:1])
+    told += "".join(detokenizer.push(tokens[place : place + 4]) for place in range(1, len(tokens), 4))
+    assert told + detokenizer.finish() == text
