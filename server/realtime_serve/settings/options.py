@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from realtime_serve.errors import SettingsInvalid
-from realtime_serve.settings.source import Source, problem
+from realtime_serve.settings.source import ARCHIVES, Source, problem
 from realtime_serve.settings.version import Dtype
 
 ENVIRONMENT_PREFIX = "REALTIME_SERVE_"
@@ -27,6 +27,7 @@ SHAPES = {
     "https": "https://HOST/NAME.tar.gz",
 }
 REMOTE = tuple(SHAPES)
+CHECKSUM_FLAG = " (--model-sha256)"
 
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 
@@ -83,14 +84,19 @@ def parse_source(text: str) -> str:
     path = Path(rest if separator else text).expanduser()
     if path.is_dir():
         return str(path.resolve())
-    if not separator and _HUB_NAME.fullmatch(text):
+    if separator or text.startswith(("/", ".", "~")):
+        raise argparse.ArgumentTypeError(f"{text!r}: there is no such directory")
+    if _HUB_NAME.fullmatch(text):
         return f"hf://{text}"
     raise argparse.ArgumentTypeError(f"{text!r} is no directory, and no model on the hub (ORG/REPO)")
 
 
 def default_name(source: str) -> str:
     """Return the last part of the source: the directory's or the repository's name."""
-    last = source.rstrip("/").rpartition("/")[2]
+    place = Source(source)
+    last = place.shown.rstrip("/").rpartition("/")[2]
+    if place.is_archive:
+        last = last.removesuffix(next(ending for ending in ARCHIVES if last.endswith(ending)))
     return re.sub(r"[^A-Za-z0-9_.:-]", "-", last)[:128] or "model"
 
 
@@ -216,7 +222,7 @@ def parse_options(arguments: Sequence[str], environment: Mapping[str, str]) -> O
             f"--model (or {ENVIRONMENT_PREFIX}MODEL) is needed: a directory, hf://ORG/REPO, or another uri (--help)"
         )
     if wrong := problem(Source(given["model"], sha256=given["model_sha256"])):
-        raise SettingsInvalid(f"--model, --model-sha256: {wrong}")
+        raise SettingsInvalid(f"--model: {wrong}{CHECKSUM_FLAG if 'sha256' in wrong else ''}")
     given["served_name"] = given["served_name"] or default_name(given["model"])
     return Options(**given)
 

@@ -35,6 +35,12 @@ CHUNK = 8 << 20
 MOST_OBJECTS = 10_000
 _STATUS = re.compile(r"status code: (\d{3})")
 _NO_CREDENTIALS = ("169.254.169.254", "metadata.google.internal", "credential", "Credential")
+_METADATA = _NO_CREDENTIALS[:2]  # where the library asks for a role when no key was given
+_KEYS = {
+    "s3": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+    "gs": "GOOGLE_SERVICE_ACCOUNT_KEY",
+    "az": "AZURE_STORAGE_ACCOUNT_KEY",
+}
 
 
 class Blob(NamedTuple):
@@ -136,7 +142,14 @@ def telling_store(shown: str) -> Iterator[None]:
     except FileNotFoundError as error:
         raise EngineFailed(NOT_FOUND, f"{shown}: {one_line(str(error))}") from error
     except (BaseError, PermissionError, ValueError) as error:
-        raise EngineFailed(_reason(error), f"{shown}: {one_line(str(error))}") from error
+        raise EngineFailed(_reason(error), f"{shown}: {_said(error, shown)}") from error
+
+
+def _said(error: Exception, shown: str) -> str:
+    if not any(place in str(error) for place in _METADATA):
+        return one_line(str(error))
+    keys = _KEYS[shown.partition("://")[0]]
+    return f"there are no credentials: {keys} not set (in a cluster: spec.model.secretRef), and this machine has no role that would give some"
 
 
 def _reason(error: Exception) -> str:
@@ -146,6 +159,8 @@ def _reason(error: Exception) -> str:
     }:
         return UNAUTHORISED
     text = str(error)
+    if any(place in text for place in _METADATA):
+        return UNAUTHORISED
     if status := _STATUS.search(text):
         return reason_of_status(int(status[1]))
     return UNAUTHORISED if any(word in text for word in _NO_CREDENTIALS) else UNREACHABLE

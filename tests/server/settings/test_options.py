@@ -24,6 +24,11 @@ def test_a_file_uri_is_a_directory(tmp_path):
     assert parse_options([f"--model=file://{tmp_path}"], {}).model == str(tmp_path)
 
 
+@pytest.mark.parametrize("uri", ["https://host/a/small.tar.gz?signature=secret", "s3://bucket/small.zip"])
+def test_an_archive_is_served_by_its_name_without_the_ending(uri):
+    assert parse_options(["--model", uri, "--model-sha256", "0" * 64], {}).served_name == "small"
+
+
 def test_a_flag_wins_over_the_environment_and_that_over_the_default(tmp_path):
     environment = {
         "REALTIME_SERVE_MODEL": str(tmp_path),
@@ -56,11 +61,13 @@ def test_every_flag_is_an_environment_variable(flag, tmp_path):
     ("arguments", "message"),
     [
         ([], "--model .* is needed"),
-        (["--model", "/no/such"], "'/no/such' is no directory"),
+        (["--model", "/no/such"], "'/no/such': there is no such directory"),
+        (["--model", "file:///no/such"], "'file:///no/such': there is no such directory"),
+        (["--model", "such"], "'such' is no directory, and no model on the hub"),
         (["--model", "ftp://host/key"], "scheme 'ftp' is unknown; allowed are hf://, file://, s3://, gs://"),
         (["--model", "s3://"], "s3://. names nothing; such as s3://BUCKET/PATH"),
         (["--model", "https://host/model"], "--model.*is one archive, its name ending in"),
-        (["--model", "https://host/m.zip"], "--model-sha256.* has to be given"),
+        (["--model", "https://host/m.zip"], "--model: .*has to be given .--model-sha256"),
         (["--model", "o/r", "--model-sha256", "0" * 64], "sha256 is of an archive"),
         (["--model", "o/r", "--model-sha256", "A" * 64], "--model-sha256.*64 digits"),
         (["--model", "hf://only"], "hf://ORG/REPO"),

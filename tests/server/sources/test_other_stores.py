@@ -6,8 +6,10 @@ import base64
 import json
 
 import pytest
+from obstore.exceptions import GenericError
 
 from realtime_serve.errors import EngineFailed
+from realtime_serve.sources.objects import telling_store
 from tests.server.sources.conftest import FILES
 from tests.support.stores import Blobs
 from tests.support.threaded import serving
@@ -71,3 +73,20 @@ def test_a_key_that_may_not_read_is_told_without_the_key(get, root, blobs):
 def test_a_uri_that_names_no_account_and_container(get, uri):
     refused = failure(get, uri)
     assert (refused.reason, "az://ACCOUNT/CONTAINER/PATH" in str(refused)) == ("SourceInvalid", True)
+
+
+@pytest.mark.parametrize(
+    ("uri", "key"),
+    [
+        ("s3://models/small", "AWS_SECRET_ACCESS_KEY"),
+        ("gs://models/small", "GOOGLE_SERVICE_ACCOUNT_KEY"),
+        ("az://account/models/small", "AZURE_STORAGE_ACCOUNT_KEY"),
+    ],
+)
+def test_without_credentials_it_is_told_which_variables_give_them(uri, key):
+    error = GenericError("Error performing GET http://169.254.169.254/latest - status code: 404 Not Found")
+    with pytest.raises(EngineFailed) as caught, telling_store(uri):
+        raise error
+    assert caught.value.reason == "SourceUnauthorised"
+    assert key in str(caught.value)
+    assert "169.254" not in str(caught.value)
