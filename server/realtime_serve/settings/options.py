@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from realtime_serve.errors import SettingsInvalid
-from realtime_serve.settings.source import ARCHIVES, Source, problem
+from realtime_serve.settings.source import ARCHIVES, NOT_FOUND, Source, problem
 from realtime_serve.settings.version import Dtype
 
 ENVIRONMENT_PREFIX = "REALTIME_SERVE_"
@@ -82,10 +82,8 @@ def parse_source(text: str) -> str:
         allowed = ", ".join(f"{known}://" for known in ("hf", "file", *REMOTE))
         raise argparse.ArgumentTypeError(f"{text!r}: the scheme {scheme!r} is unknown; allowed are {allowed}")
     path = Path(rest if separator else text).expanduser()
-    if path.is_dir():
+    if path.is_dir() or separator or text.startswith(("/", ".", "~")):
         return str(path.resolve())
-    if separator or text.startswith(("/", ".", "~")):
-        raise argparse.ArgumentTypeError(f"{text!r}: there is no such directory")
     if _HUB_NAME.fullmatch(text):
         return f"hf://{text}"
     raise argparse.ArgumentTypeError(f"{text!r} is no directory, and no model on the hub (ORG/REPO)")
@@ -221,6 +219,8 @@ def parse_options(arguments: Sequence[str], environment: Mapping[str, str]) -> O
         raise SettingsInvalid(
             f"--model (or {ENVIRONMENT_PREFIX}MODEL) is needed: a directory, hf://ORG/REPO, or another uri (--help)"
         )
+    if (place := Path(given["model"])).is_absolute() and not place.is_dir():
+        raise SettingsInvalid(f"{NOT_FOUND}: --model: {place}: there is no such directory")
     if wrong := problem(Source(given["model"], sha256=given["model_sha256"])):
         raise SettingsInvalid(f"--model: {wrong}{CHECKSUM_FLAG if 'sha256' in wrong else ''}")
     given["served_name"] = given["served_name"] or default_name(given["model"])

@@ -14,6 +14,10 @@ WANTED = ("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja", "tokenizer*"
 """No pickles: they could run code, and safetensors are there for every model of today."""
 
 
+NOT_FOUND = "SourceNotFound"
+"""The reason for what is not there; the operator knows it by this word."""
+
+
 class Source(NamedTuple):
     """The uri as `--model` takes it."""
 

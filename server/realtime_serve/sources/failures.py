@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from http import HTTPStatus
 
 from realtime_serve.errors import EngineFailed
+from realtime_serve.settings import source
 
-NOT_FOUND = "SourceNotFound"
+NOT_FOUND = source.NOT_FOUND
 UNAUTHORISED = "SourceUnauthorised"
 UNREACHABLE = "SourceUnreachable"
 INVALID = "SourceInvalid"

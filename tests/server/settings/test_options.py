@@ -61,8 +61,8 @@ def test_every_flag_is_an_environment_variable(flag, tmp_path):
     ("arguments", "message"),
     [
         ([], "--model .* is needed"),
-        (["--model", "/no/such"], "'/no/such': there is no such directory"),
-        (["--model", "file:///no/such"], "'file:///no/such': there is no such directory"),
+        (["--model", "/no/such"], "^SourceNotFound: --model: /no/such: there is no such"),
+        (["--model", "file:///no/such"], "^SourceNotFound: --model: /no/such: there is no such"),
         (["--model", "such"], "'such' is no directory, and no model on the hub"),
         (["--model", "ftp://host/key"], "scheme 'ftp' is unknown; allowed are hf://, file://, s3://, gs://"),
         (["--model", "s3://"], "s3://. names nothing; such as s3://BUCKET/PATH"),
