@@ -108,10 +108,10 @@ async def test_a_key_counts_on_every_server(directory, redis, prefix):
 
 
 async def test_a_job_without_a_reader_on_any_server_is_cancelled(directory, redis, prefix):
-    async with two(directory, redis, prefix, window=2.0, step_seconds=0.01) as (one, other):
+    async with two(directory, redis, prefix, window=5.0, step_seconds=0.01) as (one, other):
         read, unread = [EventSource(other.client, await begin(one, **LONG)) for _ in range(2)]
         await unread.read(3)
-        reading = asyncio.create_task(read.read(250))  # longer than the window
+        reading = asyncio.create_task(read.read(550))  # longer than the window
         await one.settle(lambda status: status["streams"]["active"] == 1)
         assert (await card(other, unread.job_id))["reason"] == "no_reader"
         await reading
