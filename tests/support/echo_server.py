@@ -15,10 +15,12 @@ from tests.support.echo_engine import echo_engine
 
 STEP_SECONDS = "ECHO_STEP_SECONDS"
 LEASE_SECONDS = "ECHO_LEASE_SECONDS"
+LOAD_SECONDS = "ECHO_LOAD_SECONDS"
 
 
 def make_engine(definition: ModelVersion, _options: Options, _on_step: Callable[[float], None]) -> Engine:
-    return echo_engine(Path(definition.uri), step_seconds=float(os.environ[STEP_SECONDS]))()
+    step, load = float(os.environ[STEP_SECONDS]), float(os.environ.get(LOAD_SECONDS, "0"))
+    return echo_engine(Path(definition.uri), step_seconds=step, load_seconds=load)()
 
 
 if __name__ == "__main__":

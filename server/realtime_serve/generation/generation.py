@@ -113,7 +113,7 @@ class Generation:
             async with asyncio.timeout(limit) as self._scope:
                 if self._cut is not None:
                     raise self._cut
-                await self._run_all(deliver)
+                await self._run_all(_until(self._scope, deliver))
         except TimeoutError:
             raise self._failed(self._cut or RequestTimedOut(f"not done within {limit} s")) from None
         except RequestError as error:
@@ -194,3 +194,14 @@ def _seeded(sampling: Sampling, index: int) -> Sampling:
     if sampling.seed is None or index == 0:
         return sampling
     return msgspec.structs.replace(sampling, seed=(sampling.seed + index) & _SEED_MASK)
+
+
+def _until(scope: asyncio.Timeout, deliver: Deliver) -> Deliver:
+    """What `deliver` awaits may swallow the one cancellation that ends the scope, as clients of databases do now and then."""
+
+    async def deliver_in_time(delta: Delta) -> None:
+        await deliver(delta)
+        if scope.expired():
+            raise TimeoutError
+
+    return deliver_in_time

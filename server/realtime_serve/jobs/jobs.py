@@ -42,7 +42,7 @@ class Jobs:
     def __init__(self, serving: Serving, store: Store) -> None:
         self._serving = serving
         self._store = store
-        store.inherit(self._take_over)
+        store.inherit(self)
         self._running: dict[str, Job] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         serving.metrics.watch("jobs_running", "Jobs that this server runs", lambda: len(self._running))
@@ -117,7 +117,16 @@ class Jobs:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    def _take_over(self, orphan: Orphan) -> bool:
+    def not_yet(self, card: Card) -> bool:
+        """See `store.Heir`: not while the model is being loaded."""
+        try:
+            held = self._serving.models.find(card.model).versions.get(card.version)
+        except RequestError:
+            return False  # it is not here, and will not be
+        return held is not None and held.is_loading
+
+    def take_over(self, orphan: Orphan) -> bool:
+        """See `store.Heir`."""
         try:
             request = msgspec.json.decode(orphan.request, type=GenerationRequest)
         except msgspec.DecodeError as error:  # another release wrote it

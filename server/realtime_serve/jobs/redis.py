@@ -255,6 +255,8 @@ class RedisStore:
     async def _inherit(self, card: Card, owner: str) -> Card:
         """The server that ran the job is gone: go on in its place, or end it, unless somebody else does already."""
         job_id = card.job_id
+        if self._heir is not None and self._heir.not_yet(card):
+            return card
         if not await self._leases.take(self._key(job_id, "card"), owner):
             return (await self._look(job_id))[0]
         request = await ask(self._commands.hget(self._key(job_id, "card"), "request"))
@@ -263,7 +265,7 @@ class RedisStore:
         if self._heir is not None and request and last == len(rows):
             texts = [msgspec.json.decode(row[b"d"])["text"] for _, row in rows if row[b"n"] == TOKEN.encode()]
             self._written[job_id] = card
-            if self._heir(Orphan(card, request, last, "".join(texts))):
+            if self._heir.take_over(Orphan(card, request, last, "".join(texts))):
                 return card
         return await self._bury(card, last)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import NamedTuple, Protocol
 
@@ -39,8 +39,14 @@ class Orphan(NamedTuple):
     text: str  # of all its events
 
 
-Heir = Callable[[Orphan], bool]
-"""Goes on with a job, in a task of its own; False: it cannot."""
+class Heir(Protocol):
+    """Goes on with jobs whose servers have died."""
+
+    def not_yet(self, card: Card) -> bool:
+        """Whether it may be able to in a moment: the job's readers wait for that."""
+
+    def take_over(self, orphan: Orphan) -> bool:
+        """Go on with a job, in a task of its own; False: it cannot."""
 
 
 class Reader(Protocol):

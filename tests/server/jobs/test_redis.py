@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import random
 
+import aiohttp
 import pytest
 
 from realtime_serve.errors import StoreUnavailable
@@ -108,10 +109,10 @@ async def test_a_key_counts_on_every_server(directory, redis, prefix):
 
 
 async def test_a_job_without_a_reader_on_any_server_is_cancelled(directory, redis, prefix):
-    async with two(directory, redis, prefix, window=5.0, step_seconds=0.01) as (one, other):
+    async with two(directory, redis, prefix, window=2.0, step_seconds=0.01) as (one, other):
         read, unread = [EventSource(other.client, await begin(one, **LONG)) for _ in range(2)]
         await unread.read(3)
-        reading = asyncio.create_task(read.read(550))  # longer than the window
+        reading = asyncio.create_task(read.read(250))  # longer than the window
         await one.settle(lambda status: status["streams"]["active"] == 1)
         assert (await card(other, unread.job_id))["reason"] == "no_reader"
         await reading
@@ -164,6 +165,25 @@ async def test_when_the_server_of_a_job_dies_another_goes_on_with_it(directory, 
         async with survivor.chat("Hi", max_tokens=900, ignore_eos=True) as response:
             assert talk.text == (await response.json())["choices"][0]["message"]["content"]
         assert ended.text == "abcab"
+
+
+async def test_a_server_goes_on_with_a_job_when_its_model_is_loaded_and_not_before(directory, redis):
+    slow = LEASE | {"ECHO_LOAD_SECONDS": "2"}
+    async with EchoProcess(directory, step_seconds=0.01, redis_url=redis.url, environment=slow) as only:
+        job = EventSource(only.client, await begin(only, max_tokens=100))
+        await job.read(5)
+        only.kill()
+        starting = asyncio.create_task(only.start())
+
+        async def read_on() -> bool:
+            with contextlib.suppress(aiohttp.ClientConnectionError):
+                await job.read()
+            return job.over
+
+        await until(read_on, bool)
+        await starting
+        assert job.end.name == "job_complete", job.end
+        assert job.text == ("abc" * 34)[:100]
 
 
 async def test_what_no_other_server_can_go_on_with_ends_with_the_reason(directory, tmp_path, redis):
