@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import urllib.error
 import urllib.request
 from http import HTTPStatus
+from pathlib import Path
 
 from hack import packages
 from hack.background import Background, answers
@@ -14,6 +16,8 @@ from hack.cache import CACHE, RUN
 ADDRESS = "localhost:5000"
 URL = f"http://{ADDRESS}/v2/"
 STORAGE = CACHE / "registry"  # survives a restart, so that a layer of 3 GB is pushed once
+MOST_BYTES = 12 * 2**30
+"""Of old builds nobody asks again; what is asked for is pushed again from the engine's own storage."""
 CONFIG = f"""\
 version: 0.1
 log: {{level: warn}}
@@ -41,9 +45,15 @@ def up() -> None:
         return
     packages.ensure({"docker-registry": "docker-registry"})
     RUN.mkdir(parents=True, exist_ok=True)
+    if _size(STORAGE) > MOST_BYTES:
+        shutil.rmtree(STORAGE)
     STORAGE.mkdir(parents=True, exist_ok=True)
     (RUN / "registry.yml").write_text(CONFIG)
     background().start()
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def down() -> bool:

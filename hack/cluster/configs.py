@@ -36,7 +36,8 @@ def kubelet() -> dict[str, Any]:
         "resolvConf": str(places.CONFIG / "resolv.conf"),
         "evictionHard": {"memory.available": "100Mi", "nodefs.available": "1%", "imagefs.available": "1%"},
         "imageGCHighThresholdPercent": 100,
-        "imageMinimumGCAge": "1000h",
+        # An image of the server takes 6 GB unpacked, and each change of its dependencies makes another.
+        "imageMaximumGCAge": "6h",
         "serializeImagePulls": False,
         "maxPods": 60,
         "podLogsDir": str(places.LOGS / "pods"),

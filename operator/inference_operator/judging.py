@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
-    from inference_operator.observed import ErrorsReport, Fleet, LatencyReport
+    from inference_operator.observed import Fleet
+    from inference_operator.reports import ErrorsReport, LatencyReport
     from inference_operator.roles import Scene
     from inference_operator.spec.rollout import Analysis
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from inference_operator import names, rollout
+from inference_operator import names, phases, rollout
 from inference_operator.actions import Plan
 from inference_operator.errors import InvalidSpec
 from inference_operator.news import news
@@ -70,7 +70,7 @@ def wanted_revision(observed: Observed) -> str | None:
 
 
 def _proceed(scene: Scene) -> Plan:
-    phase = rollout.phase_of(scene)
+    phase = phases.phase_of(scene)
     taken = rollout.next_step(scene)
     steps = actions_of(scene, taken) if taken else ()
     status = scene_status(scene, phase)
@@ -85,7 +85,7 @@ def _proceed(scene: Scene) -> Plan:
 
 
 def _suspend(scene: Scene) -> Plan:
-    return _begin_nothing(scene, scene_status(scene, rollout.phase_of(scene)))
+    return _begin_nothing(scene, scene_status(scene, phases.phase_of(scene)))
 
 
 def _hold(scene: Scene, refusal: Refusal) -> Plan:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from inference_operator import gates, judging, keeping, names, verbs, verifying
+from inference_operator import gates, judging, phases, verbs, verifying
 from inference_operator.in_place import gates as within
 from inference_operator.reasons import Phase, Reason
 
@@ -96,77 +96,6 @@ class Taken:
     verdict: Verdict
 
 
-def _active(scene: Scene) -> Iterator[tuple[Phase, Fleet | None]]:
-    if scene.roles.active:
-        yield Phase.READY, scene.roles.active
-
-
-def _judged(scene: Scene) -> Iterator[tuple[Phase, Fleet | None]]:
-    if scene.roles.active:
-        yield (Phase.ANALYZING if judging.on_trial(scene) else Phase.READY), scene.roles.active
-
-
-def _failed(scene: Scene) -> Iterator[tuple[Phase, Fleet | None]]:
-    if scene.failure:
-        yield Phase.FAILED, scene.failure
-
-
-def _superseded(scene: Scene) -> Iterator[tuple[Phase, Fleet | None]]:
-    return ((Phase.PREPARING, fleet) for fleet in scene.roles.superseded)
-
-
-def _in_place(scene: Scene) -> Iterator[tuple[Phase, Fleet | None]]:
-    fleet = scene.roles.active
-    if fleet and fleet.incoming:
-        if verbs.aborted(scene) or not verbs.paused(scene):
-            yield Phase.PREPARING, fleet
-    elif fleet and fleet.outgoing:
-        yield Phase.PROMOTING, fleet
-        if fleet.outgoing.drain_started:
-            yield Phase.DRAINING, fleet
-
-
-def _wanted(scene: Scene) -> Iterator[tuple[Phase, Fleet | None]]:
-    if scene.roles.preview:
-        if scene.condemned or verbs.aborted(scene) or not verbs.paused(scene):
-            yield preview_phase(scene, scene.roles.preview), scene.roles.preview
-    elif scene.condemned:
-        if scene.previous:
-            yield Phase.ROLLING_BACK, scene.previous
-    elif _may_begin(scene):
-        yield Phase.PENDING, scene.kept
-
-
-def _may_begin(scene: Scene) -> bool:
-    """Nothing has been begun for the wanted revision, and nobody is against it."""
-    held = scene.arrived or scene.failure or verbs.barred(scene) or verbs.paused(scene)
-    return not held and not _loads(scene)
-
-
-def _loads(scene: Scene) -> bool:
-    return scene.roles.active is not None and scene.roles.active.incoming is not None
-
-
-def _leaving(scene: Scene) -> Iterator[tuple[Phase, Fleet | None]]:
-    if scene.recreating and scene.roles.active and scene.roles.active.replicas:
-        yield Phase.DRAINING, scene.roles.active
-    for fleet in scene.roles.leaving:
-        yield (Phase.PROMOTING if fleet.drain_started is None else Phase.DRAINING), fleet
-
-
-def _resting(scene: Scene) -> Iterator[tuple[Phase, Fleet | None]]:
-    return ((Phase.READY, fleet) for fleet in scene.roles.resting)
-
-
-def preview_phase(scene: Scene, fleet: Fleet) -> Phase:
-    """How far the fleet is that is being prepared. One that had the traffic before is asked nothing."""
-    if names.RECALLED in fleet.annotations or fleet.promoted_at:
-        return Phase.ROLLING_BACK
-    if fleet.awaiting_since:
-        return Phase.AWAITING_APPROVAL
-    return Phase.VERIFYING if verifying.under_way(scene, fleet) else Phase.PREPARING
-
-
 def _each(
     phases: tuple[Phase, ...], when: Gate, step: Step, leads_to: Phase, reason: Reason
 ) -> tuple[Row, ...]:
@@ -178,26 +107,26 @@ P, S, R = Phase, Step, Reason
 ASKED = (P.VERIFYING, P.AWAITING_APPROVAL)
 RISING = (P.PREPARING, P.ROLLING_BACK, *ASKED)
 TRAFFIC = Lane(
-    _active,
+    phases.active,
     (Row(P.READY, gates.traffic_lost, S.RESTORE, P.READY, R.TRAFFIC_RESTORED),),
 )
 JUDGED = Lane(
-    _judged,
+    phases.judged,
     (
         Row(P.ANALYZING, judging.breached, S.CONDEMN, P.ROLLING_BACK, R.ANALYSIS_BREACHED),
         *_each((P.ANALYZING, P.READY), verbs.rollback_asked, S.ROLL_BACK, P.ROLLING_BACK, R.ROLLED_BACK),
     ),
 )
 FAILED = Lane(
-    _failed,
+    phases.failed,
     (Row(P.FAILED, verbs.retry_asked, S.RETRY, P.PENDING, R.RETRIED),),
 )
 SUPERSEDED = Lane(
-    _superseded,
+    phases.superseded,
     (Row(P.PREPARING, gates.unwanted, S.STOP_SUPERSEDED, P.PENDING, R.SUPERSEDED),),
 )
 IN_PLACE = Lane(
-    _in_place,
+    phases.in_place,
     (
         Row(P.PREPARING, within.incoming_unwanted, S.UNLOAD, P.PENDING, R.SUPERSEDED),
         Row(P.PREPARING, within.incoming_aborted, S.GIVE_UP, P.FAILED, R.ABORTED),
@@ -216,7 +145,7 @@ IN_PLACE = Lane(
     ),
 )
 WANTED = Lane(
-    _wanted,
+    phases.wanted,
     (
         Row(P.PENDING, within.loadable, S.LOAD, P.PREPARING, R.STRATEGY_CHOSEN),
         Row(P.PENDING, gates.way_to_be_cleared, S.RECREATE, P.PENDING, R.DRAIN_ORDERED),
@@ -243,7 +172,7 @@ WANTED = Lane(
     ),
 )
 LEAVING = Lane(
-    _leaving,
+    phases.leaving,
     (
         Row(P.PROMOTING, gates.endpoints_verified, S.ORDER_DRAIN, P.DRAINING, R.DRAIN_ORDERED),
         Row(P.DRAINING, gates.pods_untold, S.TELL_PODS, P.DRAINING, R.DRAIN_ORDERED),
@@ -254,7 +183,7 @@ LEAVING = Lane(
     ),
 )
 RESTING = Lane(
-    _resting,
+    phases.resting,
     (Row(P.READY, gates.surplus, S.FORGET, P.READY, R.HISTORY_TRIMMED),),
 )
 
@@ -271,39 +200,6 @@ def next_step(scene: Scene, lanes: tuple[Lane, ...] = LANES) -> Taken | None:
                 if row.phase is phase and (verdict := row.when(scene, fleet)).passed:
                     return Taken(row, fleet, verdict)
     return None
-
-
-def phase_of(scene: Scene) -> Phase:
-    """One word for the whole: the wanted revision's way first, then what is left of others."""
-    if scene.spec.suspend:
-        return Phase.SUSPENDED
-    if scene.condemned:
-        return Phase.ROLLING_BACK if scene.previous else Phase.FAILED
-    if not scene.arrived and not scene.failure and verbs.paused(scene):
-        return Phase.PAUSED
-    if scene.roles.preview:
-        return preview_phase(scene, scene.roles.preview)
-    return _phase_without_preview(scene)
-
-
-def _phase_without_preview(scene: Scene) -> Phase:
-    swapping = [phase for phase, _ in _in_place(scene)]
-    if Phase.PREPARING in swapping:
-        return Phase.PREPARING
-    if not scene.arrived:
-        return Phase.FAILED if scene.failure or verbs.barred(scene) else Phase.PENDING
-    return swapping[-1] if swapping else _arrived_phase(scene)
-
-
-def _arrived_phase(scene: Scene) -> Phase:
-    if any(fleet.drain_started is None for fleet in scene.roles.leaving):
-        return Phase.PROMOTING
-    if judging.on_trial(scene) and scene.previous:
-        return Phase.ANALYZING
-    if any(not keeping.at_rest(scene, fleet) for fleet in scene.roles.leaving):
-        return Phase.DRAINING
-    serves = bool(scene.observed.ready_endpoints(names.active_service(scene.observed.model.name)))
-    return Phase.READY if serves or scene.spec.replicas == 0 else Phase.PENDING
 
 
 def diagram() -> str:

@@ -14,22 +14,16 @@ from typing import Any
 
 from inference_operator import names
 from inference_operator.actions import Action, AnnotatePod, Apply, Delete, Flip, PatchFleet, Plan, Verify
-from inference_operator.observed import (
-    Child,
-    ClientKeys,
+from inference_operator.observed import Child, ClientKeys, Fleet, Model, Observed, Pod, Trouble
+from inference_operator.plan import plan
+from inference_operator.reports import (
     ErrorsReport,
-    Fleet,
     LatencyReport,
-    Model,
     ModelReport,
-    Observed,
-    Pod,
     PodReport,
     StreamsReport,
-    Trouble,
     VersionReport,
 )
-from inference_operator.plan import plan
 from inference_operator.room import Node, Room
 from inference_operator.scaling.scale import PERIOD
 from inference_operator.strategy import asks_for_room

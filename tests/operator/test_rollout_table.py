@@ -6,7 +6,7 @@ from inference_operator import names
 from inference_operator.reasons import Phase, Reason
 from inference_operator.rollout import HELD, LANES, Step, diagram
 from inference_operator.spec import parse, revision
-from inference_operator.steps import _IN_PLACE, _ON_FLEET, _ON_SCENE
+from inference_operator.steps.table import IN_PLACE, ON_FLEET, ON_SCENE
 from tests.operator.model_cluster import ModelCluster, spec
 
 ROWS = [row for lane in LANES for row in lane.rows]
@@ -15,7 +15,7 @@ ROWS = [row for lane in LANES for row in lane.rows]
 def test_every_step_stands_in_a_row_and_can_be_done():
     assert {row.step for row in ROWS} == set(Step)
     assert len({(row.phase, row.step, row.when) for row in ROWS}) == len(ROWS)
-    assert set(_ON_FLEET) | set(_IN_PLACE) | set(_ON_SCENE) == set(Step)
+    assert set(ON_FLEET) | set(IN_PLACE) | set(ON_SCENE) == set(Step)
 
 
 def test_what_is_held_is_part_of_the_table():

@@ -13,8 +13,9 @@ import yaml
 from inference_operator.actions import Plan
 from inference_operator.diagnosis import diagnose
 from inference_operator.news import news
-from inference_operator.observed import ClientKeys, Fleet, ModelReport, Pod, PodReport, Trouble, VersionReport
+from inference_operator.observed import ClientKeys, Fleet, Pod, Trouble
 from inference_operator.plan import plan
+from inference_operator.reports import ModelReport, PodReport, VersionReport
 from tests.operator.model_cluster import START, ModelCluster, describe, spec
 
 V1, V2 = "1.0.0", "2.0.0"

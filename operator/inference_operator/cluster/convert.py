@@ -7,7 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from inference_operator import names
-from inference_operator.observed import Child, Fleet, Model, Pod, PodReport, Trouble
+from inference_operator.observed import Child, Fleet, Model, Pod, Trouble
+from inference_operator.reports import PodReport
 
 Object = Mapping[str, Any]
 

@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from inference_operator.observed import PodReport
+from inference_operator.reports import PodReport
 
 PORT = 8000
 TIMEOUT = aiohttp.ClientTimeout(total=3)

@@ -10,17 +10,8 @@ from typing import Any, assert_never
 from inference_operator import names
 from inference_operator.actions import Action, AnnotatePod, Apply, Delete, Flip, PatchFleet, Verify
 from inference_operator.in_place.listing import listing
-from inference_operator.observed import (
-    Child,
-    ClientKeys,
-    Fleet,
-    Model,
-    ModelReport,
-    Observed,
-    Pod,
-    PodReport,
-    VersionReport,
-)
+from inference_operator.observed import Child, ClientKeys, Fleet, Model, Observed, Pod
+from inference_operator.reports import ModelReport, PodReport, VersionReport
 from inference_operator.spec import Spec
 from inference_operator.verification import GateResult, Result, write_result
 

@@ -6,8 +6,9 @@ from datetime import timedelta
 
 from inference_operator import names
 from inference_operator.gates import LINGER, SECOND_LOOK
-from inference_operator.observed import Fleet, Pod, VersionReport, read_time
+from inference_operator.observed import Fleet, Pod, read_time
 from inference_operator.reasons import Reason
+from inference_operator.reports import VersionReport
 from inference_operator.roles import Scene
 from inference_operator.strategy import Strategy, choose
 from inference_operator.verbs import aborted
