@@ -1,4 +1,4 @@
-"""Swap after swap under live streams, with somebody who changes his mind and an operator that dies.
+"""Swap after swap under live streams and kept connections, with somebody who changes his mind and an operator that dies.
 
 `--swaps 40 --seed 7 --log-cli-level INFO` asks for more than the few that every run has, and tells what was done.
 """
@@ -116,14 +116,17 @@ def test_of_many_swaps_none_harms_a_stream(kube, serving, start_operator, tmp_pa
     chance = random.Random(seed)
     story = Story(kube=kube, chance=chance, start_operator=start_operator, operator=serving)
     url = address(kube)
-    with LiveStreams(url, tmp_path / "streams.json", concurrency=64, tokens=400) as streams:
+    with (
+        LiveStreams(url, tmp_path / "streams.json", concurrency=64, tokens=400) as fresh,
+        LiveStreams(url, tmp_path / "kept.json", concurrency=8, tokens=60, keep_alive=True) as kept,
+    ):
         for _ in range(swaps):
             story.swap()
-        summary = streams.stop()
-    seen = summary["streams"]
+        summaries = [fresh.stop(), kept.stop()]
+    seen = [one for summary in summaries for one in summary["streams"]]
     told = {"seed": seed, "deeds": story.told, "streams": len(seen), "flips": len(story.flips)}
     _log.info("%s", json.dumps(told))
-    assert harmed(summary) == []
+    assert [one for summary in summaries for one in harmed(summary)] == []
     assert late(seen, story.flips) == []
     assert {one["version"] for one in seen} >= {f"{story.version}.0.0"}
     assert len(story.flips) > swaps

@@ -22,6 +22,7 @@ class Connections:
     def __init__(self) -> None:
         self._server: Server | None = None
         self._busy: set[Protocol] = set()
+        self._carried: set[Protocol] = set()
 
     @property
     def open(self) -> int:
@@ -40,12 +41,18 @@ class Connections:
             yield
         finally:
             self._busy.discard(protocol)
+            self._carried.add(protocol)
+
+    def is_kept(self, protocol: Protocol) -> bool:
+        """Whether it has carried a request before this one."""
+        return protocol in self._carried
 
     async def close_idle_while(self, drain: Drain) -> None:
         """Until cancelled: while draining, close connections that carried no request for a whole sweep."""
         idle_before: set[Protocol] = set()
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
+            self._carried.intersection_update(self._server.connections if self._server else ())
             if not drain.active:
                 idle_before = set()
                 continue

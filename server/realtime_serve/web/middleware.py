@@ -11,12 +11,18 @@ from http import HTTPStatus
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
-from realtime_serve.errors import InvalidRequest, KeyUnknown, ModelNotFound, RateLimited, RequestError
-from realtime_serve.generation.draining import Drain
+from realtime_serve.errors import (
+    Draining,
+    InvalidRequest,
+    KeyUnknown,
+    ModelNotFound,
+    RateLimited,
+    RequestError,
+)
 from realtime_serve.generation.serving import Serving
 from realtime_serve.web.callers import limit_headers
 from realtime_serve.web.connections import Connections
-from realtime_serve.web.errors import error_json, json_response, response_of, response_of_http
+from realtime_serve.web.errors import body_of, error_json, json_response, response_of, response_of_http
 from realtime_serve.web.keys import MODEL_VERSION, REQUEST_ID, TICKET, request_id
 
 log = logging.getLogger("realtime_serve.web")
@@ -26,7 +32,7 @@ OnPrepare = Callable[[web.Request, web.StreamResponse], Awaitable[None]]
 _SAFE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 
-def identify(connections: Connections, drain: Drain) -> Middleware:
+def identify(connections: Connections) -> Middleware:
     """Name the request, and mark its connection as busy while it runs."""
 
     @web.middleware
@@ -34,12 +40,27 @@ def identify(connections: Connections, drain: Drain) -> Middleware:
         given = request.headers.get("X-Request-Id", "")
         request[REQUEST_ID] = given if _SAFE_ID.fullmatch(given) else uuid.uuid4().hex
         with connections.busy(request.protocol):
-            response = await handler(request)
-        if drain.active:
-            # Its headers may have gone out before the order: closing is what keeps the client's next request
-            # from coming here, where it would be refused.
-            response.force_close()
-        return response
+            return await handler(request)
+
+    return middleware
+
+
+def send_elsewhere(connections: Connections) -> Middleware:
+    """While draining, a request on a connection from before is sent to the same address over a new one.
+
+    That one leads to whoever takes new work now. To close the connection instead would break the request that its
+    client, who knows nothing of the order, may be writing at that moment.
+    """
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except Draining as error:
+            if not connections.is_kept(request.protocol):
+                raise
+            there = {"Location": str(request.rel_url)}
+            return json_response(body_of(error), status=HTTPStatus.TEMPORARY_REDIRECT, headers=there)
 
     return middleware
 

@@ -15,7 +15,7 @@ from realtime_serve.web.bodies import MAX_BODY_BYTES
 from realtime_serve.web.callers import authenticate
 from realtime_serve.web.connections import Connections
 from realtime_serve.web.keys import JOBS
-from realtime_serve.web.middleware import identify, sign, tell_errors
+from realtime_serve.web.middleware import identify, send_elsewhere, sign, tell_errors
 from realtime_serve.web.routes import routes
 
 BACKLOG = 1024  # connections that may arrive in one burst
@@ -31,8 +31,9 @@ class HttpServer:
         self._connections = Connections()
         app = web.Application(
             middlewares=[
-                identify(self._connections, serving.drain),
+                identify(self._connections),
                 tell_errors,
+                send_elsewhere(self._connections),
                 authenticate(serving),
                 *more,
             ],

@@ -68,7 +68,7 @@ async def test_an_order_that_is_taken_back_leaves_no_trace(slow):
 
 
 async def test_an_idle_connection_is_closed_and_a_busy_one_is_not(slow):
-    reader, writer = await asyncio.open_connection("127.0.0.1", slow.port)
+    reader, writer = await asyncio.open_connection("127.0.0.1", slow.port, limit=1 << 20)
     writer.write(b"GET /ready HTTP/1.1\r\nHost: x\r\n\r\n")
     assert b"200 OK" in await reader.readuntil(b'"ready"}')
     async with slow.complete("abc", stream=True, max_tokens=2000) as stream:
@@ -97,15 +97,39 @@ async def test_the_end_waits_for_what_runs(slow):
         assert (await events(stream))[-1] == "[DONE]"
 
 
-async def test_a_connection_that_streamed_through_the_order_is_closed_after_its_stream(slow):
-    body = b'{"model": "chat", "prompt": "abc", "stream": true, "max_tokens": 300}'
-    head = b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
-    reader, writer = await asyncio.open_connection("127.0.0.1", slow.port)
-    writer.write(head % len(body) + body)
-    headers = await reader.readuntil(b"\r\n\r\n")
-    assert b"200 OK" in headers
-    assert b"Connection: close" not in headers
+BODY = b'{"model": "chat", "prompt": "abc", "stream": true, "max_tokens": 300}'
+REQUEST = (
+    b"POST /v1/completions?a=1 HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
+    % (len(BODY), BODY)
+)
+WHOLE = b"data: [DONE]\n\n\r\n0\r\n\r\n"
+
+
+async def test_a_connection_that_streamed_through_the_order_is_served_once_more_and_told_to_close(slow):
+    reader, writer = await asyncio.open_connection("127.0.0.1", slow.port, limit=1 << 20)
+    writer.write(REQUEST)
+    assert b"Connection: close" not in await reader.readuntil(b"\r\n\r\n")
     await slow.serving.drain.obey(ORDER)
+    await asyncio.wait_for(reader.readuntil(WHOLE), PATIENCE)
+    writer.write(REQUEST)
+    headers = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE)
+    assert b"200 OK" in headers
+    assert b"Connection: close" in headers
     rest = await asyncio.wait_for(reader.read(), PATIENCE)  # ends only because the server closes
-    assert rest.endswith(b"data: [DONE]\n\n\r\n0\r\n\r\n")
+    assert rest.endswith(WHOLE)
+    writer.close()
+
+
+async def test_a_late_request_on_a_kept_connection_is_sent_to_the_same_address_over_a_new_one(slow):
+    reader, writer = await asyncio.open_connection("127.0.0.1", slow.port, limit=1 << 20)
+    writer.write(REQUEST)
+    await reader.readuntil(b"\r\n\r\n")
+    await slow.serving.drain.obey(ORDER)
+    await asyncio.wait_for(reader.readuntil(WHOLE), PATIENCE)
+    slow.clock.now += STILL_SERVED_SECONDS
+    writer.write(REQUEST)
+    answer = await asyncio.wait_for(reader.read(), PATIENCE)
+    assert answer.startswith(b"HTTP/1.1 307 ")
+    assert b"\r\nLocation: /v1/completions?a=1\r\n" in answer
+    assert b"\r\nConnection: close\r\n" in answer
     writer.close()
