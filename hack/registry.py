@@ -17,7 +17,7 @@ ADDRESS = "localhost:5000"
 URL = f"http://{ADDRESS}/v2/"
 STORAGE = CACHE / "registry"  # survives a restart, so that a layer of 3 GB is pushed once
 MOST_BYTES = 12 * 2**30
-"""Of old builds nobody asks again; what is asked for is pushed again from the engine's own storage."""
+"""Of old builds nobody asks again; what is asked for is pushed again, or built again."""
 CONFIG = f"""\
 version: 0.1
 log: {{level: warn}}

@@ -67,7 +67,7 @@ def make_settings(*, clusterwide: bool) -> kopf.OperatorSettings:
     settings.watching.connect_timeout = 10
     settings.networking.request_timeout = 30
     settings.networking.connect_timeout = 5
-    # An API server that comes back is heard again after 5 s at most; one that is away for two minutes ends us.
+    # An API server that comes back is heard again after 5 s at most; after two minutes kopf ends, and is begun anew.
     settings.networking.error_backoffs = (1, 1, 2, 3, *[5] * 24)
     for group, version, plural in CHILDREN:
         settings.watching.label_selectors[group, version, plural] = names.LABEL_MODEL

@@ -29,7 +29,7 @@ class Listener:
 
     queue: WorkQueue[Key]
     namespaces: Sequence[str]
-    """None: all of the cluster."""
+    """Empty: all of the cluster."""
     on_ready: Callable[[], None]
     """Called when kopf has put its own signal handlers in place."""
     pauses: Sequence[float] = PAUSES

@@ -36,18 +36,19 @@ _ALARMING = {
 }
 
 
-def _warnings(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Event]:
-    """A Warning when a condition comes to have a reason that a person should hear of; once, not each round.
+_WATCHED = {Condition.PROGRESSING, Condition.DEGRADED, Condition.AVAILABLE}
+_TOLD_BY_THE_STEP = {Condition.PROGRESSING, Condition.DEGRADED}
+"""The step that ends a rollout has told already why it failed; that nothing serves any more is another matter."""
 
-    The step that ends a rollout has told its own story.
-    """
-    if after["phase"] == Phase.FAILED != before.get("phase"):
-        return
+
+def _warnings(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Event]:
+    """A Warning when a condition comes to have a reason that a person should hear of; once, not each round."""
+    told = _TOLD_BY_THE_STEP if after["phase"] == Phase.FAILED != before.get("phase") else set()
     old = {each.get("type"): each.get("reason") for each in before.get("conditions") or ()}
     heard = set()
     for condition in after["conditions"]:
         reason = condition["reason"]
-        watched = condition["type"] in {Condition.PROGRESSING, Condition.DEGRADED, Condition.AVAILABLE}
+        watched = condition["type"] in _WATCHED - told
         if watched and reason in _ALARMING and reason != old.get(condition["type"]) and reason not in heard:
             heard.add(reason)
             yield Event(type="Warning", reason=reason, message=condition["message"])

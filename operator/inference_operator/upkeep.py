@@ -8,13 +8,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from inference_operator import manifests, names, verbs, verifying
-from inference_operator.actions import Action, AnnotatePod, Apply, Delete, PatchFleet, write_time
+from inference_operator.actions import Action, AnnotatePod, Apply, Delete, write_time
 from inference_operator.in_place.listing import Listing, listing, makes_way
 from inference_operator.in_place.steps import FAILURE
+from inference_operator.marks import gone, patch
 from inference_operator.scaling import scale
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from inference_operator.observed import Fleet, Observed
     from inference_operator.roles import Scene
@@ -118,7 +119,7 @@ def _active_fleet(scene: Scene) -> Iterator[Action]:
         marks |= {mark: None for mark in orders if mark in fleet.annotations}
     yield from scaling.pods
     if marks or scaling.replicas is not None:
-        yield _patch(fleet, marks, replicas=scaling.replicas)
+        yield patch(fleet, marks, replicas=scaling.replicas)
     yield from _active_pods(scene, fleet)
 
 
@@ -166,23 +167,13 @@ def _forgiven(scene: Scene) -> Iterator[Action]:
         if retried is not None and retried != scene.verb(names.RETRY):
             marks[names.RETRIED] = None
         if marks:
-            yield _patch(fleet, {mark: None for mark in marks if mark in fleet.annotations})
+            yield patch(fleet, gone(fleet, *marks))
 
 
 def _lives_on(scene: Scene, fleet: Fleet) -> bool:
     """Its failure does not end it: it was that of a version inside it, or it is asked for anew while it serves."""
     serves = fleet is scene.roles.active and fleet.revision == scene.revision
     return names.FAILED_REVISION in fleet.annotations or serves
-
-
-def _patch(fleet: Fleet, marks: Mapping[str, str | None], *, replicas: int | None = None) -> PatchFleet:
-    return PatchFleet(
-        fleet=fleet.name,
-        uid=fleet.uid,
-        resource_version=fleet.resource_version,
-        replicas=replicas,
-        annotations=marks,
-    )
 
 
 def _orphans(scene: Scene) -> Iterator[Action]:

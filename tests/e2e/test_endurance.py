@@ -64,7 +64,7 @@ class Story:
 
     def _aborting_first(self) -> None:
         self._edit(self._next())
-        self._await("Preparing", "Promoting", "Draining", "Ready")
+        self._await(*UNDER_WAY)
         target = self.kube.get("im", "chat")["status"].get("target")
         if target:
             self.kube.run("annotate", "im", "chat", "--overwrite", f"{ABORT}={target['revision']}")

@@ -213,7 +213,12 @@ def test_the_round_that_shows_a_failure_tells_it_no_second_time():
     trouble = {"waiting": Trouble(reason="ImagePullBackOff", message="manifest unknown")}
     after = with_trouble(cluster, **trouble).status
     assert [event.reason for event in news(before, after)] == ["ImagePullFailed"]
-    assert news(before, {**after, "phase": "Failed"}) == ()
+    failed = {**after, "phase": "Failed"}
+    assert news(before, failed) == ()
+    gone = {"type": "Available", "status": "False", "reason": "NoReadyEndpoints", "message": "Nobody serves."}
+    others = [each for each in failed["conditions"] if each["type"] != "Available"]
+    told = news(before, {**failed, "conditions": [*others, gone]})
+    assert [event.reason for event in told] == ["NoReadyEndpoints"]
 
 
 def test_the_target_shows_each_gate_and_what_it_waits_for():

@@ -5,12 +5,13 @@ The settings follow from the marks in the next round (`listing`), and the pods f
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import msgspec
 
 from inference_operator import names
 from inference_operator.actions import PatchFleet, Verify, write_time
+from inference_operator.marks import gone, patch
 from inference_operator.observed import Fleet
 from inference_operator.roles import Scene
 from inference_operator.strategy import choose
@@ -32,11 +33,11 @@ def load(scene: Scene) -> Iterator[PatchFleet]:
         weights=weights_of(scene.spec), revision=scene.revision, started_at=now, why=choose(scene).message
     )
     since = {} if names.IN_PLACE_SINCE in fleet.annotations else {names.IN_PLACE_SINCE: now}
-    yield _marked(fleet, _forgotten(fleet) | {names.INCOMING: written(incoming)} | since)
+    yield patch(fleet, gone(fleet, *FAILURE) | {names.INCOMING: written(incoming)} | since)
 
 
 def unload(_scene: Scene, fleet: Fleet, _verdict: Verdict) -> Iterator[PatchFleet]:
-    yield _marked(fleet, {names.INCOMING: None})
+    yield patch(fleet, {names.INCOMING: None})
 
 
 def switch(scene: Scene, fleet: Fleet, _verdict: Verdict) -> Iterator[PatchFleet]:
@@ -45,10 +46,10 @@ def switch(scene: Scene, fleet: Fleet, _verdict: Verdict) -> Iterator[PatchFleet
     if incoming is None or own is None:
         return
     outgoing = None if incoming.alone_since else written(Outgoing(weights=own, revision=fleet.revision))
-    yield _marked(
+    yield patch(
         fleet,
         _identity(incoming.weights, incoming.revision)
-        | _forgotten(fleet)
+        | gone(fleet, *FAILURE)
         | {
             names.PROMOTED_AT: write_time(scene.observed.now),
             names.INCOMING: None,
@@ -66,12 +67,12 @@ def switch_back(scene: Scene, fleet: Fleet, _verdict: Verdict) -> Iterator[Patch
     incoming = Incoming(
         weights=outgoing.weights, revision=outgoing.revision, started_at=now, why="it is still loaded"
     )
-    yield _marked(fleet, {names.INCOMING: written(incoming), names.OUTGOING: None})
+    yield patch(fleet, {names.INCOMING: written(incoming), names.OUTGOING: None})
 
 
 def verify(scene: Scene, fleet: Fleet, _verdict: Verdict) -> Iterator[PatchFleet | Verify]:
     asked = question(scene, fleet)
-    yield _marked(fleet, {names.VERIFYING: asked.subject})
+    yield patch(fleet, {names.VERIFYING: asked.subject})
     yield asked
 
 
@@ -97,7 +98,7 @@ def give_up(scene: Scene, fleet: Fleet, verdict: Verdict) -> Iterator[PatchFleet
         }
         if used := scene.verb(names.RETRY):
             marks[names.RETRIED] = used
-        yield _marked(fleet, {names.INCOMING: None, **marks})
+        yield patch(fleet, {names.INCOMING: None, **marks})
 
 
 def drain_version(scene: Scene, fleet: Fleet, _verdict: Verdict) -> Iterator[PatchFleet]:
@@ -114,17 +115,17 @@ def unmark_idle(_scene: Scene, fleet: Fleet, _verdict: Verdict) -> Iterator[Patc
 
 def drop(_scene: Scene, fleet: Fleet, _verdict: Verdict) -> Iterator[PatchFleet]:
     """The settings list the new version alone."""
-    yield _marked(fleet, {names.OUTGOING: None})
+    yield patch(fleet, {names.OUTGOING: None})
 
 
 def _outgoing(fleet: Fleet, **changed: str) -> Iterator[PatchFleet]:
     if fleet.outgoing:
         mark = written(msgspec.structs.replace(fleet.outgoing, **changed))
-        yield _marked(fleet, {names.OUTGOING: mark})
+        yield patch(fleet, {names.OUTGOING: mark})
 
 
 def _incoming(fleet: Fleet, incoming: Incoming) -> PatchFleet:
-    return _marked(fleet, {names.INCOMING: written(incoming)})
+    return patch(fleet, {names.INCOMING: written(incoming)})
 
 
 def _identity(weights: Weights, revision: str) -> dict[str, str | None]:
@@ -133,13 +134,3 @@ def _identity(weights: Weights, revision: str) -> dict[str, str | None]:
         names.FLEET_REVISION: revision,
         names.WEIGHTS: written(weights),
     }
-
-
-def _forgotten(fleet: Fleet) -> dict[str, str | None]:
-    return {mark: None for mark in FAILURE if mark in fleet.annotations}
-
-
-def _marked(fleet: Fleet, marks: Mapping[str, str | None]) -> PatchFleet:
-    return PatchFleet(
-        fleet=fleet.name, uid=fleet.uid, resource_version=fleet.resource_version, annotations=marks
-    )

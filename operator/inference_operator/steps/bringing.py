@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from inference_operator import manifests, names
 from inference_operator.actions import AnnotatePod, Apply, write_time
 from inference_operator.in_place.listing import Listing, listing
-from inference_operator.steps.marks import gone, patch
+from inference_operator.marks import gone, patch
 from inference_operator.strategy import choose
 from inference_operator.upkeep import apply_if_needed, fleet_settings
 

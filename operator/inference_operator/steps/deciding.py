@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from inference_operator import names, verifying
 from inference_operator.actions import Flip, write_time
-from inference_operator.steps.marks import gone, patch
+from inference_operator.marks import gone, patch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

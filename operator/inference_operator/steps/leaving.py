@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from inference_operator import names
 from inference_operator.actions import AnnotatePod, Delete, write_time
 from inference_operator.gates import untold_pods
-from inference_operator.steps.marks import gone, patch
+from inference_operator.marks import gone, patch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

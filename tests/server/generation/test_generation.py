@@ -14,6 +14,7 @@ async def test_a_cancellation_that_was_swallowed_ends_it_at_the_next_piece():
     handed_on = []
 
     async def swallowing(delta: Delta) -> None:
+        assert not handed_on, "it went on"
         handed_on.append(delta)
         try:
             await asyncio.sleep(3600)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -19,7 +20,7 @@ _encode = msgspec.json.encode
 _NULL = b'"logprobs":null'
 
 
-class Shape:
+class Shape(ABC):
     """The answer to one request; what differs between chat and completion is in the two below."""
 
     _id_prefix: str
@@ -95,17 +96,17 @@ class Shape:
         del index
         return b'"logprobs":' + _encode(self._logprobs(chances, 0))
 
-    def _text(self, text: str) -> bytes:
-        raise NotImplementedError
+    @abstractmethod
+    def _text(self, text: str) -> bytes: ...
 
-    def _nothing(self) -> bytes:
-        raise NotImplementedError
+    @abstractmethod
+    def _nothing(self) -> bytes: ...
 
-    def _whole_text(self, text: str) -> dict[str, Any]:
-        raise NotImplementedError
+    @abstractmethod
+    def _whole_text(self, text: str) -> dict[str, Any]: ...
 
-    def _logprobs(self, chances: Sequence[TokenChances], offset: int) -> dict[str, Any]:
-        raise NotImplementedError
+    @abstractmethod
+    def _logprobs(self, chances: Sequence[TokenChances], offset: int) -> dict[str, Any]: ...
 
 
 class ChatShape(Shape):
