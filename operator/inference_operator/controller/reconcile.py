@@ -53,7 +53,8 @@ class Reconciler:
         planned = self.decide(observed)
         await self._perform(observed, planned)
         if planned.step:
-            _log.info("%s/%s: %s", *key, planned.step)
+            told = " ".join(event.message for event in planned.events)
+            _log.info("%s/%s: %s. %s", *key, planned.step, told)
             self.metrics.count_step(key, planned.step)
         for event in planned.events:
             await self.recorder.record(observed.model, event)

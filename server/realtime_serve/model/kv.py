@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -16,8 +14,6 @@ PAGE_TOKENS = 16
 """Tokens of a page: what sequences share is counted in these, and what the last page of a sequence leaves empty."""
 MOST_SEQUENCES = 256
 """No more memory is taken than so many sequences of the greatest length fill."""
-CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
-CGROUP_USED = ("/sys/fs/cgroup/memory.current", "/sys/fs/cgroup/memory/memory.usage_in_bytes")
 
 
 @dataclass(frozen=True)
@@ -76,35 +72,10 @@ def count_pages(*, token_bytes: int, length: int, free: int, fraction: float) ->
     each = -(-length // PAGE_TOKENS)
     pages = min(MOST_SEQUENCES * each, int(free * fraction) // (token_bytes * PAGE_TOKENS))
     if pages < each:
-        need, have = token_bytes * length / 2**20, free * fraction / 2**20
+        need, have = token_bytes * length / 2**20, max(0.0, free * fraction) / 2**20
         message = (
-            f"one sequence of {length} tokens needs {need:.0f} MiB of KV cache, and {have:.0f} MiB are there for it; "
+            f"one sequence of {length} tokens needs {need:.3g} MiB of KV cache, and {have:.3g} MiB are there for it; "
             "lower maxModelLength or give the pod more memory"
         )
         raise EngineFailed("OutOfMemory", message)
     return pages
-
-
-def free_memory(device: torch.device) -> int:
-    """Bytes that this process could still take."""
-    if device.type == "cuda":
-        free, _ = torch.cuda.mem_get_info(device)
-        return int(free)
-    machine = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    available = next(
-        (
-            int(line.split()[1]) * 1024
-            for line in Path("/proc/meminfo").read_text().splitlines()
-            if line.startswith("MemAvailable")
-        ),
-        machine,
-    )
-    limit, used = _read(CGROUP_LIMITS), _read(CGROUP_USED)
-    return min(available, limit - used) if limit is not None and used is not None else available
-
-
-def _read(paths: tuple[str, ...]) -> int | None:
-    for path in map(Path, paths):
-        if path.is_file() and (text := path.read_text().strip()) != "max":
-            return int(text)
-    return None

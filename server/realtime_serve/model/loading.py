@@ -17,6 +17,7 @@ from realtime_serve.engine.messages import Load, ModelCard
 from realtime_serve.errors import EngineFailed
 from realtime_serve.model import kv
 from realtime_serve.model.attention import NAME, PagedAttention
+from realtime_serve.model.memory import free_memory
 from realtime_serve.model.proof import prove
 from realtime_serve.model.running import TransformersRunner
 from realtime_serve.model.weights import read_config, read_model
@@ -104,7 +105,7 @@ def make_cache(model: Any, attention: PagedAttention, *, length: int, fraction: 
     shapes = probe(model, attention, parameter.device)
     token_bytes = kv.bytes_per_token(shapes, parameter.dtype)
     pages = kv.count_pages(
-        token_bytes=token_bytes, length=length, free=kv.free_memory(parameter.device), fraction=fraction
+        token_bytes=token_bytes, length=length, free=free_memory(parameter.device), fraction=fraction
     )
     return kv.KVCache(shapes=shapes, pages=pages, dtype=parameter.dtype, device=parameter.device)
 
