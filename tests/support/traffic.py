@@ -8,6 +8,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from collections import Counter
 from pathlib import Path
 from typing import Self
 
@@ -69,7 +70,7 @@ class LiveStreams:
 
         with self._changed:
             assert self._changed.wait_for(enough, seconds), (
-                f"only {self._started} of {number} streams started"
+                f"of {number} streams {version or ''} wanted: {dict(Counter(self._started))} started"
             )
 
     def stop(self, seconds: float = 300) -> dict:
