@@ -161,6 +161,7 @@ class ControlPlane:
                     "--authorization-mode=RBAC",
                     f"--token-auth-file={self.folder / 'tokens.csv'}",
                     "--disable-admission-plugins=ServiceAccount",
+                    "--enable-admission-plugins=OwnerReferencesPermissionEnforcement",
                     "--service-cluster-ip-range=10.97.0.0/16",
                     "--endpoint-reconciler-type=none",
                     f"--service-account-key-file={key}",
