@@ -53,6 +53,8 @@ def proxy() -> dict[str, Any]:
         "clientConnection": {"kubeconfig": str(places.CONFIG / "proxy.kubeconfig")},
         "hostnameOverride": places.NODE,
         "mode": "nftables",
+        # A flip is seen by new connections once the rules are written: by default up to a second after the last time.
+        "nftables": {"minSyncPeriod": "50ms"},
         "clusterCIDR": places.POD_CIDR,
         "conntrack": {"maxPerCore": 0, "min": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"},
         "healthzBindAddress": "127.0.0.1:10256",

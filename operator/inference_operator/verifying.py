@@ -53,7 +53,8 @@ def verified(scene: Scene, fleet: Fleet) -> Verdict:
     result = result_of(scene, fleet)
     if result is None:
         what = count(len(wanted.prompts), "golden prompt") if wanted.prompts else "warm-up requests"
-        message = f"{count(len(fleet.live_pods), 'pod')} of fleet {fleet.name} are asked {what}"
+        asked = "is asked" if len(fleet.live_pods) == 1 else "are asked"
+        message = f"{count(len(fleet.live_pods), 'pod')} of fleet {fleet.name} {asked} {what}"
         return Verdict(passed=False, reason=Reason.WAITING_FOR_ANSWERS, message=message)
     if result.failed:
         return Verdict(passed=False, reason=Reason.VERIFICATION_FAILED, message=_failures(result))

@@ -224,6 +224,13 @@ class TestTrial:
         cluster.settle()
         assert cluster.running == {cluster.active: 1}
 
+    def test_what_is_told_of_it_names_the_version_to_go_back_to(self):
+        cluster = swapped(**TRIAL)
+        cluster.misbehave(V2)
+        cluster.round()
+        told = condition(cluster, "Degraded")["message"]
+        assert told.endswith(f"Version {V1} is still warm to go back to.")
+
     def test_a_slow_one_does_too(self):
         cluster = swapped(**TRIAL)
         cluster.misbehave(V2, errors=0, ttft_p95_ms=900)
@@ -298,6 +305,7 @@ class TestWarmPredecessor:
             cluster.round()
         assert cluster.status["phase"] == "Ready"
         assert cluster.status["previous"]["version"] == V1
+        assert f"Version {V1} is kept warm until " in condition(cluster, "Progressing")["message"]
         cluster.edit(asked(V1, **KEEP))
         began = cluster.now
         while active(cluster) == V2:

@@ -130,7 +130,12 @@ def _degraded(scene: Scene) -> Claim:
         return Claim(type=Condition.DEGRADED, holds=True, reason=reason, message=text)
     fleet = scene.roles.active
     if fleet and judging.on_trial(scene) and (found := judging.breach(scene, fleet)):
-        text = f"Version {fleet.version} does badly under traffic: {found}. No earlier version is kept to go back to."
+        back = (
+            f"Version {scene.previous.version} is still warm"
+            if scene.previous
+            else "No earlier version is kept"
+        )
+        text = f"Version {fleet.version} does badly under traffic: {found}. {back} to go back to."
         return Claim(type=Condition.DEGRADED, holds=True, reason=Reason.ANALYSIS_BREACHED, message=text)
     if fleet and (finding := diagnose(fleet)):
         return Claim(type=Condition.DEGRADED, holds=True, reason=finding.reason, message=finding.message)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from realtime_serve.generation.metrics import Metrics
 from realtime_serve.generation.request import GenerationRequest
+from realtime_serve.generation.tally import VersionTally
 
 log = logging.getLogger("realtime_serve.requests")
 
@@ -31,7 +32,8 @@ class Record:
         self.version = version
         self._metrics = metrics
         self._labels = (request.model, version, request.priority.name.lower())
-        self._tally = metrics.tally.of(request.model, version)
+        # Golden prompts address a version; what it is judged by under traffic is what was not sent to try it.
+        self._tally = VersionTally() if request.version else metrics.tally.of(request.model, version)
         self._between = metrics.between_tokens.labels(*self._labels)
         self._generated = metrics.generation_tokens.labels(*self._labels)
         self._taken = False

@@ -68,6 +68,16 @@ async def test_the_status_tells_how_each_version_does(front):
     assert latency["ttft_p95_ms"] > 0
 
 
+async def test_a_version_is_not_judged_by_requests_that_were_sent_to_try_it(front):
+    body = {"model": "chat", "prompt": "abc", "max_tokens": 4}
+    async with front.client.post(
+        "/v1/completions", json=body, headers={"X-Model-Version": "1.0.0"}
+    ) as response:
+        assert response.status == 200
+    status = await front.status()
+    assert (status["errors"], status["latency"]) == ({}, {})
+
+
 async def test_percentiles_are_json_for_those_who_ask_for_it(front):
     async with front.complete("abc", max_tokens=10) as response:
         await response.read()
