@@ -36,7 +36,16 @@ class EchoRunner:
     page_size = 16
 
     def __init__(self, directory: str, step_seconds: float, end: int) -> None:
-        self.card = ModelCard(directory, VOCABULARY, [end], LENGTH, "float32", "cpu", 4096 * 16)
+        self.card = ModelCard(
+            directory,
+            VOCABULARY,
+            [end],
+            LENGTH,
+            "float32",
+            "cpu",
+            4096 * 16,
+            no_grammar="it echoes its prompt",
+        )
         self._step_seconds = step_seconds
         self._backwards = (Path(directory) / BACKWARDS).exists()
 

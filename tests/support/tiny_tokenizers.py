@@ -16,13 +16,15 @@ CHATML = (
 SPECIAL = ["<s>", "</s>", "<|im_start|>", "<|im_end|>"]
 VOCABULARY = 256 + len(SPECIAL)
 END = VOCABULARY - 1  # <|im_end|>
+LETTERS = sorted(pre_tokenizers.ByteLevel.alphabet())
+NO_GAPS = {LETTERS.index(letter): -100 for letter in "ĉĊčĠ"}
+"""A bias against white space, which a random model is as fond of as of anything else."""
 
 
 def write_tokenizer(directory: Path, *, template: str | None = CHATML, in_config: bool = False) -> Path:
     """Put the tokenizer's files into a model's directory."""
-    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
     tokenizer = Tokenizer(
-        models.BPE(vocab={letter: number for number, letter in enumerate(letters)}, merges=[])
+        models.BPE(vocab={letter: number for number, letter in enumerate(LETTERS)}, merges=[])
     )
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()

@@ -46,6 +46,8 @@ class Sampling(msgspec.Struct, frozen=True):
     """No stop id is chosen before so many tokens."""
     ignore_eos: bool = False
     """The model's own end tokens do not end the sequence."""
+    grammar: str = ""
+    """That the answer follows, as `engine.grammar.compile_schema` writes it; empty: none."""
 
 
 class TokenLogprob(msgspec.Struct, frozen=True, array_like=True):
@@ -122,6 +124,8 @@ class ModelCard(msgspec.Struct, frozen=True):
     device: str
     kv_tokens: int
     """Tokens that the KV cache has room for."""
+    no_grammar: str = ""
+    """Why answers can follow no grammar; empty: they can."""
 
 
 class Transfer(msgspec.Struct, frozen=True):

@@ -11,7 +11,7 @@ from realtime_serve.engine.messages import Sampling
 from realtime_serve.errors import EngineGone, ModelNotReady, RequestError, RequestTimedOut
 from realtime_serve.generation.budget import token_budget
 from realtime_serve.generation.choice import Choice
-from realtime_serve.generation.prompting import check_tokens, encode
+from realtime_serve.generation.prompting import check_tokens, compile_grammar, encode
 from realtime_serve.generation.record import Record, Times
 from realtime_serve.generation.request import Deliver, Delta, GenerationRequest, Outcome, Usage
 from realtime_serve.generation.served import Loaded
@@ -46,6 +46,7 @@ class Generation:
         self._stop_ids = frozenset((*ends, *request.stop_token_ids))
         self._prompts: list[list[int]] = []
         self._choices: list[Choice] = []
+        self._sampling = request.sampling
         self._cut: RequestError | None = None
         self._scope: asyncio.Timeout | None = None
 
@@ -85,6 +86,8 @@ class Generation:
         """
         request, loaded, vocabulary = self.request, self._loaded, self._loaded.card.vocab_size
         check_tokens(request, vocabulary)
+        grammar = await compile_grammar(request, loaded.card)
+        self._sampling = msgspec.structs.replace(request.sampling, grammar=grammar)
         self._prompts = [
             await encode(prompt, loaded.tokenizer, vocabulary=vocabulary) for prompt in request.prompts
         ]
@@ -150,7 +153,7 @@ class Generation:
         index, tokenizer = len(self._choices), self._loaded.tokenizer
         stream = self._loaded.engine.submit(
             prompt,
-            sampling=_seeded(self.request.sampling, index),
+            sampling=_seeded(self._sampling, index),
             max_tokens=budget,
             stop_ids=sorted(self._stop_ids),
             priority=self.request.priority,

@@ -6,13 +6,17 @@ import asyncio
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
+from realtime_serve.engine.grammar import GrammarInvalid, compile_schema
+from realtime_serve.engine.messages import ModelCard
 from realtime_serve.errors import InvalidRequest
 from realtime_serve.generation.request import Conversation, GenerationRequest, Prompt
 from realtime_serve.text.tokenizer import Tokenizer
 
 _P = TypeVar("_P")
+_R = TypeVar("_R")
 
 LONG_TEXT = 8192  # characters; tokenising more takes milliseconds, so it leaves the event loop's thread
+LONG_SCHEMA = 1024  # bytes; compiling more may take as long
 
 
 async def encode(prompt: Prompt, tokenizer: Tokenizer, *, vocabulary: int) -> list[int]:
@@ -42,13 +46,30 @@ def check_tokens(request: GenerationRequest, vocabulary: int) -> None:
     _check("stop_token_ids", request.stop_token_ids, vocabulary)
 
 
+async def compile_grammar(request: GenerationRequest, card: ModelCard) -> str:
+    """Return the grammar that its answers follow; empty when there is none.
+
+    Raises:
+        InvalidRequest: the schema cannot be compiled, or the model can follow no grammar.
+
+    """
+    if not request.schema:
+        return ""
+    if card.no_grammar:
+        raise InvalidRequest("response_format", f"not with this model: {card.no_grammar}")
+    try:
+        return await _call(len(request.schema), compile_schema, request.schema, long=LONG_SCHEMA)
+    except GrammarInvalid as error:
+        raise InvalidRequest(request.schema_field, str(error)) from error
+
+
 def _check(field: str, tokens: Iterable[int], vocabulary: int) -> None:
     wrong = next((token for token in tokens if not 0 <= token < vocabulary), None)
     if wrong is not None:
         raise InvalidRequest(field, f"token {wrong} is outside the vocabulary (0 to {vocabulary - 1})")
 
 
-async def _call(size: int, encode: Callable[[_P], list[int]], prompt: _P) -> list[int]:
-    if size < LONG_TEXT:
-        return encode(prompt)
-    return await asyncio.to_thread(encode, prompt)
+async def _call(size: int, work: Callable[[_P], _R], text: _P, *, long: int = LONG_TEXT) -> _R:
+    if size < long:
+        return work(text)
+    return await asyncio.to_thread(work, text)

@@ -54,6 +54,8 @@ class GenerationRequest:
     stop: tuple[str, ...] = ()
     stop_token_ids: tuple[int, ...] = ()
     ignore_eos: bool = False
+    schema: bytes = b""  # JSON schema that each answer follows; empty: none
+    schema_field: str = "response_format"  # where the client put it, for error messages
     n: int = 1
     echo: bool = False  # the prompt comes before its answer
     caller: Caller = ANYONE

@@ -20,6 +20,7 @@ from realtime_serve.model.attention import NAME, PagedAttention
 from realtime_serve.model.memory import free_memory
 from realtime_serve.model.proof import prove
 from realtime_serve.model.running import TransformersRunner
+from realtime_serve.model.vocabulary import with_grammars
 from realtime_serve.model.weights import read_config, read_model
 
 log = logging.getLogger("realtime_serve.model")
@@ -40,7 +41,7 @@ def load_runner(load: Load, report: Callable[[str], None]) -> TransformersRunner
     model = read_model(directory, config, pick_dtype(load.dtype, device, config), device)
     length = pick_length(load.max_model_length, config)
     cache = make_cache(model, attention, length=length, fraction=load.kv_fraction)
-    card = describe(directory, config, model, cache, length)
+    card, grammars = with_grammars(describe(directory, config, model, cache, length))
     seconds = round(time.monotonic() - begin, 1)
     log.info(
         "loaded",
@@ -53,7 +54,7 @@ def load_runner(load: Load, report: Callable[[str], None]) -> TransformersRunner
             }
         },
     )
-    runner = TransformersRunner(model=model, attention=attention, cache=cache, card=card)
+    runner = TransformersRunner(model=model, attention=attention, cache=cache, card=card, grammars=grammars)
     prove(model, runner)
     return runner
 

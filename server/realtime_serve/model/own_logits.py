@@ -11,6 +11,7 @@ from realtime_serve.engine.messages import ModelCard
 from realtime_serve.model.own_tokens import PAGE_TOKENS, PAGES
 from realtime_serve.model.protocols import LogitsModel
 from realtime_serve.model.sampler import sample
+from realtime_serve.model.vocabulary import with_grammars
 
 log = logging.getLogger("realtime_serve.model")
 
@@ -22,7 +23,7 @@ class LogitsRunner:
     page_size = PAGE_TOKENS
 
     def __init__(self, model: LogitsModel, card: ModelCard) -> None:
-        self.card = card
+        self.card, self._grammars = with_grammars(card)
         self._model = model
 
     @torch.inference_mode()  # type: ignore[untyped-decorator]
@@ -31,7 +32,7 @@ class LogitsRunner:
         asked = [(row, self._logits(row)) for row in batch.rows if row.samples]
         rows = [row for row, answer in asked if not isinstance(answer, Result)]
         answers = [answer for _, answer in asked if not isinstance(answer, Result)]
-        drawn = iter(sample(torch.stack(answers), rows) if rows else ())
+        drawn = iter(sample(torch.stack(answers), rows, self._grammars) if rows else ())
         return [answer if isinstance(answer, Result) else next(drawn) for _, answer in asked]
 
     def _logits(self, row: Row) -> torch.Tensor | Result:

@@ -26,7 +26,7 @@ class TokenRunner:
     page_size = PAGE_TOKENS
 
     def __init__(self, model: TokenModel, card: ModelCard) -> None:
-        self.card = card
+        self.card = msgspec.structs.replace(card, no_grammar="the model chooses its tokens itself")
         self._model = model
         # What is left of each answer, for as long as the scheduler knows its sequence.
         self._left: WeakKeyDictionary[Sequence, Iterator[int]] = WeakKeyDictionary()

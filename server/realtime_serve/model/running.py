@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from realtime_serve.engine.batch import Batch, Result
+from realtime_serve.engine.grammar import Grammars
 from realtime_serve.engine.messages import ModelCard
 from realtime_serve.model.attention import PagedAttention
 from realtime_serve.model.floor import is_packed, read_bandwidth, step_bytes
@@ -15,7 +16,13 @@ from realtime_serve.model.step import StepPlan
 
 class TransformersRunner:
     def __init__(
-        self, *, model: torch.nn.Module, attention: PagedAttention, cache: KVCache, card: ModelCard
+        self,
+        *,
+        model: torch.nn.Module,
+        attention: PagedAttention,
+        cache: KVCache,
+        card: ModelCard,
+        grammars: Grammars | None = None,
     ) -> None:
         self.card = card
         self.page_count = cache.pages
@@ -23,6 +30,7 @@ class TransformersRunner:
         self._model = model
         self._attention = attention
         self._cache = self._attention.cache = cache
+        self._grammars = grammars
         self._device = next(model.parameters()).device
 
     def step_bytes(self) -> int:
@@ -47,7 +55,7 @@ class TransformersRunner:
         """Raises what torch raises; nothing of the step then counts."""
         logits = self.logits(batch)
         sampling = [row for row in batch.rows if row.samples]
-        return sample(logits, sampling) if sampling else []
+        return sample(logits, sampling, self._grammars) if sampling else []
 
     @torch.inference_mode()  # type: ignore[untyped-decorator]
     def logits(self, batch: Batch) -> torch.Tensor:

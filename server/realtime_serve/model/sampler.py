@@ -9,7 +9,9 @@ from __future__ import annotations
 import torch
 
 from realtime_serve.engine.batch import Result, Row
+from realtime_serve.engine.grammar import Grammars
 from realtime_serve.engine.messages import Sampling, TokenLogprob
+from realtime_serve.model.masks import Masks, read_masks
 from realtime_serve.model.penalties import adjust, adjusts
 
 CANDIDATES = 128
@@ -19,33 +21,52 @@ WIDER = 16
 COLDEST = 1e-3
 """A lower temperature than this is no other: the likeliest token, unless two are as good as equal."""
 MASK64 = (1 << 64) - 1
+NOT_FINITE = "the model's output is not finite (NaN or infinity)"
+NONE_LEFT = "the model's output rules out every token that the response_format allows"
 
 
-def sample(logits: torch.Tensor, rows: list[Row]) -> list[Result]:
-    """[rows, vocabulary] → a result for each row. A row whose logits are not finite gets an error, and no other does."""
+def sample(logits: torch.Tensor, rows: list[Row], grammars: Grammars | None = None) -> list[Result]:
+    """[rows, vocabulary] → a result for each row.
+
+    A row whose logits are not finite, or whose grammar is broken, gets an error, and no other does.
+    """
     # max() and not argmax(): several times faster over bf16 on CPU.
     best, tokens = logits.max(dim=-1)
     finite = torch.isfinite(best).tolist()
-    adjusted = [place for place, row in enumerate(rows) if adjusts(row.sequence)]
+    masks = read_masks(rows, grammars, logits.shape[-1])
+    adjusted = [place for place, row in enumerate(rows) if adjusts(row.sequence) or place in masks.allowed]
     drawn = [place for place, row in enumerate(rows) if row.sampling.temperature > 0]
     if changed := sorted({*adjusted, *drawn}):
-        tokens[changed] = choose(logits, rows, changed, adjusted)
+        tokens[changed] = choose(logits, rows, changed, adjusted, masks)
     chosen = tokens.tolist()
     thoughts = look_up(logits, rows, chosen)
-    return [
-        Result(token, logprob=thoughts.get(place))
-        if ok
-        else Result(error="the model's output is not finite (NaN or infinity)")
+    errors = [
+        trouble(place, token, masks) if ok else NOT_FINITE
         for place, (token, ok) in enumerate(zip(chosen, finite, strict=True))
+    ]
+    return [
+        Result(error=error) if error else Result(token, logprob=thoughts.get(place))
+        for place, (token, error) in enumerate(zip(chosen, errors, strict=True))
     ]
 
 
-def choose(logits: torch.Tensor, rows: list[Row], places: list[int], adjusted: list[int]) -> torch.Tensor:
+def trouble(place: int, token: int, masks: Masks) -> str:
+    """Why the row at this place cannot go on; empty when it can."""
+    if place in masks.allowed and not masks.allowed[place][token]:
+        return NONE_LEFT
+    return masks.errors.get(place, "")
+
+
+def choose(
+    logits: torch.Tensor, rows: list[Row], places: list[int], adjusted: list[int], masks: Masks
+) -> torch.Tensor:
     """The tokens of the rows at `places`, for which the largest logit is not simply taken."""
     own = (logits if len(places) == len(rows) else logits[places]).to(torch.float32, copy=True)
     order = {place: column for column, place in enumerate(places)}
     for place in adjusted:
         adjust(own[order[place]], rows[place].sequence)
+    for place, allowed in masks.allowed.items():
+        own[order[place]].masked_fill_(~allowed.to(own.device), float("-inf"))
     drawn = [column for place, column in order.items() if rows[place].sampling.temperature > 0]
     if len(drawn) == len(places):
         return draw(own, [rows[place] for place in places])

@@ -18,6 +18,7 @@ from realtime_serve.web.openai.reading import Wish, read_chat, read_completion
 CHAT = {"model": "chat", "messages": [{"role": "user", "content": "Hi"}]}
 PLAIN = {"model": "chat", "prompt": "abc"}
 
+JSON_OBJECT = {"type": "json_object"}
 TOOL = {"type": "function", "function": {"name": "weather"}}
 
 WRONG = [
@@ -48,6 +49,17 @@ WRONG = [
         "unknown field",
     ),
     ({"tempersture": 1}, "tempersture", "invalid_value", "unknown field"),
+    ({"response_format": JSON_OBJECT}, "response_format", "invalid_value", "echoes its prompt"),
+    ({"response_format": {"type": "xml"}}, "response_format.type", "invalid_value", "'xml'"),
+    ({"response_format": {"type": "json_schema"}}, "response_format.json_schema", "invalid_value", "missing"),
+    (
+        {"response_format": {"type": "json_schema", "json_schema": {"name": "a b", "schema": {}}}},
+        "response_format.json_schema.name",
+        "invalid_value",
+        "matching",
+    ),
+    ({"response_format": JSON_OBJECT, "ignore_eos": True}, "ignore_eos", "invalid_value", "response_format"),
+    ({"response_format": JSON_OBJECT, "min_tokens": 2}, "min_tokens", "invalid_value", "response_format"),
 ]
 WRONG_CHAT = [
     ({"messages": []}, "messages", "invalid_value", "length >= 1"),
@@ -68,7 +80,6 @@ WRONG_CHAT = [
     ({"messages": [{"role": "user", "content": None}]}, "messages[0].content", "invalid_value", "missing"),
     ({"top_logprobs": 3}, "top_logprobs", "invalid_value", "logprobs: true"),
     ({"logprobs": True, "top_logprobs": 21}, "top_logprobs", "invalid_value", "<= 20"),
-    ({"response_format": {"type": "json_object"}}, "response_format", "invalid_value", "not supported"),
 ]
 WRONG_PLAIN = [
     ({"prompt": ["a", 5]}, "prompt", "invalid_value", "not both in one list"),

@@ -10,25 +10,14 @@ import openai
 import pytest
 
 from tests.support.front_end import PATIENCE, events, text_of
-from tests.support.server_process import ServerProcess
-from tests.support.tiny_models import write_model
 
 PROMPTS = [f"Story {number}: once upon a time" + " there was" * (number % 7) for number in range(32)]
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("real")
-    running = ServerProcess(write_model(directory / "model"), directory / "server.log")
-    running.start("--dtype=float32")
-    yield running
-    running.stop()
-
-
 @pytest.fixture
-async def client(server):
+async def client(real_server):
     connector = aiohttp.TCPConnector(limit=0)
-    async with aiohttp.ClientSession(f"http://{server.address}", connector=connector) as session:
+    async with aiohttp.ClientSession(f"http://{real_server.address}", connector=connector) as session:
         yield session
 
 
@@ -85,8 +74,8 @@ async def test_clients_that_leave_take_their_sequences_along(client):
     pytest.fail(str(status))
 
 
-def test_the_sync_client_chats_and_completes(server):
-    with openai.OpenAI(base_url=f"http://{server.address}/v1", api_key="none") as client:
+def test_the_sync_client_chats_and_completes(real_server):
+    with openai.OpenAI(base_url=f"http://{real_server.address}/v1", api_key="none") as client:
         messages = [{"role": "user", "content": "Hi"}]
         options = {"include_usage": True}
         stream = client.chat.completions.create(

@@ -10,6 +10,7 @@ from msgspec import Meta, UnsetType
 from realtime_serve.engine.messages import MOST_LOGPROBS
 from realtime_serve.errors import InvalidRequest
 from realtime_serve.settings.runtime import split_path
+from realtime_serve.web.openai.formats import ResponseFormat, schema_of
 
 Stop = Annotated[str, Meta(min_length=1, max_length=256)]
 TokenId = Annotated[int, Meta(ge=0, le=2**31 - 1)]
@@ -22,7 +23,6 @@ MOST_CHOICES = 128  # sequences for one request
 # Fields that would change the answer in a way this server does not know, and the values that ask for nothing.
 OFF: dict[str, tuple[object, ...]] = {
     "suffix": ("",),
-    "response_format": ({"type": "text"},),
     "tool_choice": ("none", "auto"),
     "functions": ([],),
     "function_call": ("none", "auto"),
@@ -64,6 +64,7 @@ class Body(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     logit_bias: (
         Annotated[dict[TokenId, Annotated[float, Meta(ge=-100, le=100)]], Meta(max_length=1024)] | None
     ) = None
+    response_format: ResponseFormat | None = None
 
     # For the one who asks; they change no answer.
     user: Anything = msgspec.UNSET
@@ -131,7 +132,6 @@ class ChatBody(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Meta(ge=0, le=MOST_LOGPROBS)] | None = None
     tools: Annotated[list[Tool], Meta(max_length=128)] | None = None
-    response_format: Anything = msgspec.UNSET
     tool_choice: Anything = msgspec.UNSET
     functions: Anything = msgspec.UNSET
     function_call: Anything = msgspec.UNSET
@@ -197,7 +197,16 @@ def _decode(content: bytes, decoder: msgspec.json.Decoder[_B]) -> _B:
     _refuse_what_is_not_known(body)
     if body.stream_options is not None and not body.stream:
         raise InvalidRequest("stream_options", "only with stream: true")
+    if schema_of(body.response_format):
+        _refuse_beside_a_grammar(body)
     return body
+
+
+def _refuse_beside_a_grammar(body: Body) -> None:
+    """An answer ends where its JSON does."""
+    for field in ("ignore_eos", "min_tokens"):
+        if getattr(body, field):
+            raise InvalidRequest(field, "not with a response_format of JSON")
 
 
 def _refuse_what_is_not_known(body: Body) -> None:

@@ -11,6 +11,7 @@ from realtime_serve.engine.messages import Sampling
 from realtime_serve.errors import InvalidRequest
 from realtime_serve.generation.request import Conversation, GenerationRequest, Origin, Prompt
 from realtime_serve.web.openai.bodies import MOST_CHOICES, Body, ChatBody, CompletionBody, Message, ToolCall
+from realtime_serve.web.openai.formats import schema_field, schema_of
 
 _SEED_MASK = 2**63 - 1
 NONE = -1  # logprobs
@@ -78,6 +79,8 @@ def _common(body: Body) -> dict[str, Any]:
         "stop_token_ids": tuple(body.stop_token_ids or ()),
         "ignore_eos": bool(body.ignore_eos),
         "n": body.n or 1,
+        "schema": schema_of(body.response_format),
+        "schema_field": schema_field(body.response_format),
     }
 
 
