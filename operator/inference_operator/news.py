@@ -44,11 +44,16 @@ _TOLD_BY_THE_STEP = {Condition.PROGRESSING, Condition.DEGRADED}
 def _warnings(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Event]:
     """A Warning when a condition comes to have a reason that a person should hear of; once, not each round."""
     told = _TOLD_BY_THE_STEP if after["phase"] == Phase.FAILED != before.get("phase") else set()
+    goes_back = (
+        "previous" in after or after["phase"] == Phase.ROLLING_BACK
+    )  # and the step that begins it tells why
     old = {each.get("type"): each.get("reason") for each in before.get("conditions") or ()}
     heard = set()
     for condition in after["conditions"]:
         reason = condition["reason"]
-        watched = condition["type"] in _WATCHED - told
+        watched = condition["type"] in _WATCHED - told and not (
+            reason == Reason.ANALYSIS_BREACHED and goes_back
+        )
         if watched and reason in _ALARMING and reason != old.get(condition["type"]) and reason not in heard:
             heard.add(reason)
             yield Event(type="Warning", reason=reason, message=condition["message"])

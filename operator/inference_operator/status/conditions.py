@@ -129,13 +129,9 @@ def _degraded(scene: Scene) -> Claim:
         text = f"The last rollout failed: {message}"
         return Claim(type=Condition.DEGRADED, holds=True, reason=reason, message=text)
     fleet = scene.roles.active
-    if fleet and judging.on_trial(scene) and (found := judging.breach(scene, fleet)):
-        back = (
-            f"Version {scene.previous.version} is still warm"
-            if scene.previous
-            else "No earlier version is kept"
-        )
-        text = f"Version {fleet.version} does badly under traffic: {found}. {back} to go back to."
+    alone = scene.previous is None  # else the step that is taken now goes back
+    if fleet and alone and judging.on_trial(scene) and (found := judging.breach(scene, fleet)):
+        text = f"Version {fleet.version} does badly under traffic: {found}. No earlier version is kept to go back to."
         return Claim(type=Condition.DEGRADED, holds=True, reason=Reason.ANALYSIS_BREACHED, message=text)
     if fleet and (finding := diagnose(fleet)):
         return Claim(type=Condition.DEGRADED, holds=True, reason=finding.reason, message=finding.message)
