@@ -166,14 +166,20 @@ class Driver:
         ids = [row.sequence.id for row in batch.rows]
         assert len(ids) == len(set(ids)), "a sequence twice in a step"
         assert sum(len(row.tokens) for row in batch.rows) <= self.scheduler.batching.max_batch_tokens
-        held = Counter(page for s in self.scheduler.running.values() for page in s.pages)
+        written = Counter(page for row in batch.rows for page in self.written(row))
+        assert set(written.values()) <= {1}, "two write a page"
+        elders = [s for number, s in self.scheduler.running.items() if number not in batch.admitted]
+        held = Counter(page for s in elders for page in s.pages)
         for row in batch.rows:
             assert row.tokens
-            written = row.sequence.pages[row.start // self.pages.size : -(-row.end // self.pages.size)]
-            assert all(held[page] == 1 for page in written), "a page that somebody else reads is written"
+            mine = row.sequence.id not in batch.admitted
+            assert all(held[page] == mine for page in self.written(row)), "a page that somebody has read is written"
             assert not row.sequence.held
             assert row.end <= len(row.sequence.pages) * self.pages.size, "no room for the tokens of this row"
         assert all(len(row.tokens) == 1 and row.samples for row in batch.rows[: batch.decoding])
+
+    def written(self, row: Row) -> list[int]:
+        return row.sequence.pages[row.start // self.pages.size : -(-row.end // self.pages.size)]
 
     def _book(self, emission: Emission) -> None:
         outcome = self.outcomes[emission.id]

@@ -3,13 +3,14 @@
 Each step, every running sequence decodes one token; what is left of the token budget goes to prompts, in bounded chunks,
 so that a long prompt never stops the others. Waiting sequences are admitted by class and age while the batch has room and
 the cache has pages. What a sequence's pages hold already, because another one began with the same tokens, is not computed
-again. When pages run out, the sequence that counts least gives its own back and is computed again later, as far as its pages
+again; nor what another one computes in the same step, because a step writes all its pages before it reads any. When pages run out, the sequence that counts least gives its own back and is computed again later, as far as its pages
 are gone by then. A held sequence counts least of all: it keeps its pages and its place as long as nobody else wants them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import chain
 
 from realtime_serve.engine.batch import Batch, Emission, Result, Row
 from realtime_serve.engine.messages import Configure, FinishReason
@@ -69,7 +70,7 @@ class Scheduler:
         decoding = [s for s in self.running.values() if s.decoding and not s.held]
         placed = [s for s in decoding[: self.batching.max_batch_tokens] if self._make_room(s, now)]
         # A later one may have preempted an earlier one.
-        rows = [self._decode_row(s) for s in placed if s.id in self.running]
+        rows = [self._row(s, 1) for s in placed if s.id in self.running]
         budget = self.batching.max_batch_tokens - len(rows)
         prompts = self._prompt_rows(min(budget, CHUNK_TOKENS) if rows else budget, now)
         rows += prompts
@@ -82,7 +83,6 @@ class Scheduler:
         emissions = []
         for row in batch.rows:
             row.sequence.computed = row.end
-            self._name(row)
             if row.samples:
                 emissions.append(self._book(row.sequence, next(outcome)))
         return emissions
@@ -102,30 +102,26 @@ class Scheduler:
             self.abort(sequence.id)
         return Emission(sequence.id, result.token, finish or 0, logprob=result.logprob)
 
-    def _name(self, row: Row) -> None:
-        """The pages that this row has filled."""
-        sequence, size = row.sequence, self.pages.size
-        full = row.end // size
-        if full > row.start // size:
-            names = sequence.page_names(full, size)
-            for place in range(row.start // size, full):
+    def _row(self, sequence: Sequence, count: int) -> Row:
+        """Its next tokens. The pages that they fill have their names from here on: a step that fails takes them away again."""
+        start, end = sequence.computed, sequence.computed + count
+        size = self.pages.size
+        if end // size > start // size:
+            names = sequence.page_names(end // size, size)
+            for place in range(start // size, end // size):
                 self.pages.name(sequence.pages[place], names[place])
-
-    def _decode_row(self, sequence: Sequence) -> Row:
-        return Row(sequence, sequence.computed, sequence.generated[-1:], samples=True)
+        return Row(sequence, start, sequence.tokens_from(start, count), samples=end == sequence.length)
 
     def _prompt_rows(self, budget: int, now: float) -> list[Row]:
         rows: list[Row] = []
         candidates = [s for s in self.running.values() if not s.decoding and not s.held]
         unread = sum(sequence.length - sequence.computed for sequence in candidates)
-        for sequence in (*candidates, *self._admit(budget - unread, now)):
+        # One is admitted after the rows before it are made: it finds the pages that they fill.
+        for sequence in chain(candidates, self._admit(budget - unread, now)):
             count = min(budget, sequence.length - sequence.computed)
             if count <= 0:
                 break
-            tokens = sequence.tokens_from(sequence.computed, count)
-            rows.append(
-                Row(sequence, sequence.computed, tokens, samples=sequence.computed + count == sequence.length)
-            )
+            rows.append(self._row(sequence, count))
             budget -= count
         return rows
 

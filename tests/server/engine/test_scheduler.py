@@ -226,15 +226,27 @@ def test_who_begins_with_the_same_tokens_shares_their_pages():
         assert engine.outcomes[number].tokens == expected([*PREFIX, last], 9)
 
 
-def test_those_that_come_at_once_wait_for_the_one_that_computes_what_they_share():
+def test_those_that_come_at_once_read_what_one_of_them_computes_in_the_same_step():
     engine = driver(count=1024, size=4, max_batch_size=32)
     for number in range(32):
         engine.add([*PREFIX, number], 2)
-    engine.add([7, 8, 9], 2)
     engine.step()
-    assert ids(engine.batches[0]) == [0, 32], "who shares nothing waits for nobody"
+    assert [row.start for row in engine.batches[0].rows] == [0] + 31 * [80]
     engine.finish()
-    assert engine.runner.computed <= 81 + 32 * 3
+    assert engine.runner.computed == 81 + 31 + 32
+    for number in range(32):
+        assert engine.outcomes[number].tokens == expected([*PREFIX, number], 2)
+
+
+def test_those_that_come_at_once_wait_for_the_one_whose_step_does_not_reach_so_far():
+    engine = driver(count=1024, size=4, max_batch_size=32, max_batch_tokens=64)
+    for number in range(4):
+        engine.add([*TEXTS[0], *PREFIX, number], 2)
+    other = engine.add([7, 8, 9], 2)
+    engine.finish()
+    assert [ids(batch) for batch in engine.batches[:3]] == [[0], [0], [0, 1, 2, 3, other]]
+    assert engine.runner.computed == 142 + 3 * 2 + 3 + 5, "140 tokens are 35 pages, shared by all"
+    assert engine.outcomes[other].tokens == expected([7, 8, 9], 2)
 
 
 def test_nobody_waits_for_a_held_one():
