@@ -13,7 +13,7 @@ import torch
 from torch.nn.functional import scaled_dot_product_attention
 
 from realtime_serve.model.kv import KVCache, Shape
-from realtime_serve.model.step import Beginning, Continuing, Decoding, StepPlan, View
+from realtime_serve.model.step import Beginning, Continuing, Decoding, Sharing, StepPlan, View
 
 NAME = "realtime_serve"
 
@@ -127,7 +127,9 @@ def begin(prompts: Beginning, new: New, how: How) -> torch.Tensor:
     return answer.transpose(1, 2).flatten(0, 1)[prompts.real]
 
 
-def go_on(chunks: Continuing, new: New, cached: tuple[torch.Tensor, torch.Tensor], how: How) -> torch.Tensor:
+def go_on(
+    chunks: Continuing | Sharing, new: New, cached: tuple[torch.Tensor, torch.Tensor], how: How
+) -> torch.Tensor:
     """[rows, tokens of a row, heads, size]"""
     rows, count = chunks.tokens.shape
     keys, values = (gather(tensor, chunks.pages, rows).transpose(0, 1) for tensor in cached)

@@ -1,13 +1,15 @@
 """Where each token of a step is written and what it may see: made once a step, used by every layer.
 
 Rows that are alike are computed together: those that decode over about as many pages, and prompts that begin in this step and
-are about as long. So a row costs what its own length costs, at most `WASTE` times that.
+are about as long. So a row costs what its own length costs, at most `WASTE` times that. Rows that go on from the same pages
+stand in one line behind those, which are then read once for all of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import takewhile
 
 import torch
 
@@ -118,6 +120,42 @@ class Continuing:
         return self._masks[window]
 
 
+class Sharing:
+    """Rows that go on from the same pages: these pages once, and behind them the pages that are each row's own."""
+
+    def __init__(self, rows: list[Placed], device: torch.device) -> None:
+        shared = pages_shared(rows[0].row, rows[-1].row)
+        places = [place for some in rows for place in range(some.first, some.first + len(some.row.tokens))]
+        self.tokens = torch.tensor([places], device=device)
+        """[1, tokens of all rows]: places in the step."""
+        pages = rows[0].row.sequence.pages[:shared]
+        starts, owners = [*range(shared)], [-1] * shared
+        for number, placed in enumerate(rows):
+            own = placed.row.sequence.pages[shared : pages_seen(placed.row)]
+            pages += own
+            starts += range(shared, shared + len(own))
+            owners += [number] * len(own)
+        self.pages = torch.tensor(pages, device=device)
+        within = torch.arange(PAGE_TOKENS, device=device)
+        self._columns = (torch.tensor(starts, device=device)[:, None] * PAGE_TOKENS + within).flatten()
+        column_owners = torch.tensor(owners, device=device).repeat_interleave(PAGE_TOKENS)
+        token_owners = [number for number, some in enumerate(rows) for _ in some.row.tokens]
+        mine = column_owners == torch.tensor(token_owners, device=device)[:, None]
+        self._visible = mine | (column_owners < 0)
+        positions = [position for some in rows for position in range(some.row.start, some.row.end)]
+        self._positions = torch.tensor(positions, device=device)[:, None]
+        self._masks: dict[int | None, torch.Tensor] = {}
+
+    def mask(self, window: int | None) -> torch.Tensor:
+        """[1, 1, tokens of all rows, columns]: True where a token may look."""
+        if window not in self._masks:
+            seen = self._visible & (self._columns <= self._positions)
+            if window is not None:
+                seen &= self._columns > self._positions - window
+            self._masks[window] = seen[None, None]
+        return self._masks[window]
+
+
 class StepPlan:
     def __init__(self, batch: Batch, blank: int, device: torch.device) -> None:
         """blank: a page of zeros."""
@@ -130,12 +168,13 @@ class StepPlan:
         self.writes = torch.tensor([place for row in batch.rows for place in slots(row)], device=device)
         self.decoding = [Decoding(some, blank, device) for some in alike(decoding, pages_seen)]
         self.beginning = [Beginning(some, device) for some in alike(fresh, squared)]
+        together, alone = apart([placed for placed in prompts if placed.row.start > 0])
         begun: dict[int, list[Placed]] = {}
-        for placed in prompts:
-            if placed.row.start > 0:
-                begun.setdefault(len(placed.row.tokens), []).append(placed)
+        for placed in alone:
+            begun.setdefault(len(placed.row.tokens), []).append(placed)
         groups = [some for chunks in begun.values() for some in alike(chunks, pages_seen)]
-        self.continuing = [Continuing(some, blank, device) for some in groups]
+        self.continuing: list[Continuing | Sharing] = [Continuing(some, blank, device) for some in groups]
+        self.continuing += [Sharing(some, device) for some in together]
 
 
 def slots(row: Row) -> list[int]:
@@ -149,6 +188,29 @@ def slots(row: Row) -> list[int]:
 
 def pages_seen(row: Row) -> int:
     return -(-row.end // PAGE_TOKENS)
+
+
+def pages_shared(one: Row, other: Row) -> int:
+    """How many pages both begin with."""
+    seen = zip(one.sequence.pages, other.sequence.pages, range(min(pages_seen(one), pages_seen(other))))
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], seen))
+
+
+def apart(rows: list[Placed]) -> tuple[list[list[Placed]], list[Placed]]:
+    """Groups that share pages, each as large as what its rows have of their own is no more than what they share; and the rest."""
+    groups: list[list[Placed]] = []
+    total = 0
+    # In this order those that share most stand beside each other, and a group shares what its first and its last one do.
+    for placed in sorted(rows, key=lambda placed: placed.row.sequence.pages):
+        total += pages_seen(placed.row)
+        if groups:
+            shared = pages_shared(groups[-1][0].row, placed.row)
+            if total <= (len(groups[-1]) + 2) * shared:
+                groups[-1].append(placed)
+                continue
+        groups.append([placed])
+        total = pages_seen(placed.row)
+    return [some for some in groups if len(some) > 1], [some[0] for some in groups if len(some) == 1]
 
 
 def squared(row: Row) -> int:
