@@ -192,8 +192,9 @@ def pages_seen(row: Row) -> int:
 
 def pages_shared(one: Row, other: Row) -> int:
     """How many pages both begin with."""
-    seen = zip(one.sequence.pages, other.sequence.pages, range(min(pages_seen(one), pages_seen(other))))
-    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], seen))
+    most = min(pages_seen(one), pages_seen(other))
+    pairs = zip(one.sequence.pages[:most], other.sequence.pages[:most], strict=True)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 def apart(rows: list[Placed]) -> tuple[list[list[Placed]], list[Placed]]:
