@@ -173,7 +173,9 @@ class Driver:
         for row in batch.rows:
             assert row.tokens
             mine = row.sequence.id not in batch.admitted
-            assert all(held[page] == mine for page in self.written(row)), "a page that somebody has read is written"
+            assert all(held[page] == mine for page in self.written(row)), (
+                "a page that somebody has read is written"
+            )
             assert not row.sequence.held
             assert row.end <= len(row.sequence.pages) * self.pages.size, "no room for the tokens of this row"
         assert all(len(row.tokens) == 1 and row.samples for row in batch.rows[: batch.decoding])
