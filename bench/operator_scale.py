@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import json
 import random
+import signal
 import statistics
 import sys
 import tempfile
@@ -168,6 +169,9 @@ def main() -> None:
     parser.add_argument("--rest-seconds", type=float, default=330, help="one resync is every 300 s")
     parser.add_argument("--edits", type=int, default=200)
     given = parser.parse_args()
+    signal.signal(
+        signal.SIGTERM, signal.default_int_handler
+    )  # ends the API server and the operator as Ctrl-C does
     asyncio.run(measure(given.models, given.rest_seconds, given.edits))
 
 

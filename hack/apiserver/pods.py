@@ -170,7 +170,11 @@ class FakePods:
         await self._send("POST", f"{_path(content)}/binding", target)
         if pod.version not in self.broken:
             pod.site = web.TCPSite(self._runner, address, PORT)
-            await pod.site.start()
+            try:
+                await pod.site.start()
+            except OSError as error:
+                _log.error("pod %s stays unready: %s (is another run on %s?)", pod.name, error, self._block)
+                return pod
             await self._make_ready(pod)
         return pod
 
