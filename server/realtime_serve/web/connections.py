@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -14,6 +15,8 @@ from realtime_serve.generation.draining import Drain
 Protocol = RequestHandler
 
 SWEEP_SECONDS = 2.0  # the grace for an idle connection, and how often they are looked at
+HEAD_SECONDS = 30.0
+"""A new connection has so long for the head of its first request; aiohttp itself would wait for it for ever."""
 
 
 class Connections:
@@ -23,6 +26,8 @@ class Connections:
         self._server: Server | None = None
         self._busy: set[Protocol] = set()
         self._carried: set[Protocol] = set()
+        self._silent: dict[Protocol, float] = {}
+        """Connections that have carried no request yet, and when they were first seen, on the monotonic clock."""
 
     @property
     def open(self) -> int:
@@ -48,17 +53,25 @@ class Connections:
         return protocol in self._carried
 
     async def close_idle_while(self, drain: Drain) -> None:
-        """Until cancelled: while draining, close connections that carried no request for a whole sweep."""
+        """Until cancelled: close connections on which no request comes, and while draining those that carry none."""
         idle_before: set[Protocol] = set()
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
             self._carried.intersection_update(self._server.connections if self._server else ())
+            self._close_silent(time.monotonic())
             if not drain.active:
                 idle_before = set()
                 continue
             for protocol in self._idle() & idle_before:
                 protocol.force_close()  # close() alone would leave it open, with nobody who answers
             idle_before = self._idle()
+
+    def _close_silent(self, now: float) -> None:
+        silent = self._idle() - self._carried
+        self._silent = {protocol: self._silent.get(protocol, now) for protocol in silent}
+        for protocol, since in self._silent.items():
+            if now - since >= HEAD_SECONDS:
+                protocol.force_close()
 
     def _idle(self) -> set[Protocol]:
         return set(self._server.connections) - self._busy if self._server else set()

@@ -10,6 +10,7 @@ from realtime_serve.web.connections import Connections
 from realtime_serve.web.infer import Infer
 from realtime_serve.web.jobs import JobRoutes
 from realtime_serve.web.openai.handlers import OpenAI
+from realtime_serve.web.openapi.handlers import openapi
 from realtime_serve.web.page import Page
 from realtime_serve.web.reports import Reports
 
@@ -34,6 +35,7 @@ def routes(serving: Serving, connections: Connections, jobs: Jobs) -> list[web.R
         web.post("/infer_stream", plain.stream),
         web.get("/", page.index),
         web.get("/assets/{name}", page.asset),
+        web.get("/openapi.json", openapi),
         web.get("/health", reports.health),
         web.get("/ready", reports.ready),
         web.get("/status", reports.status),

@@ -14,6 +14,7 @@ from realtime_serve.web.openai.formats import ResponseFormat, schema_of
 
 Stop = Annotated[str, Meta(min_length=1, max_length=256)]
 TokenId = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+TOKENS_BY_ID = Meta(max_length=1024, extra_json_schema={"propertyNames": {"pattern": "^[0-9]{1,10}$"}})
 Anything = Any | UnsetType  # the value is looked at by hand (OFF) or not at all
 
 _B = TypeVar("_B", bound="Body")
@@ -61,9 +62,7 @@ class Body(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     presence_penalty: Annotated[float, Meta(ge=-2, le=2)] | None = None
     frequency_penalty: Annotated[float, Meta(ge=-2, le=2)] | None = None
     repetition_penalty: Annotated[float, Meta(gt=0, le=10)] | None = None
-    logit_bias: (
-        Annotated[dict[TokenId, Annotated[float, Meta(ge=-100, le=100)]], Meta(max_length=1024)] | None
-    ) = None
+    logit_bias: Annotated[dict[TokenId, Annotated[float, Meta(ge=-100, le=100)]], TOKENS_BY_ID] | None = None
     response_format: ResponseFormat | None = None
 
     # For the one who asks; they change no answer.
