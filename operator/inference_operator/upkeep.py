@@ -179,13 +179,16 @@ def _lives_on(scene: Scene, fleet: Fleet) -> bool:
 def _orphans(scene: Scene) -> Iterator[Action]:
     """What belongs to a fleet that is gone; and budgets of fleets that have no pods to protect.
 
-    Not what belongs to the wanted revision: its fleet may be half created.
+    Not what belongs to the wanted revision while it has no fleet that is or will be active: one may be half created.
     """
     fleets = {fleet.name for fleet in scene.observed.fleets}
     running = {fleet.name for fleet in _running(scene)}
+    heads = (scene.roles.active, scene.roles.preview)
+    unborn = all(head is None or head.revision != scene.revision for head in heads)
     for child in scene.observed.children:
         fleet = child.labels.get(names.LABEL_FLEET, "")
-        if not child.ours or not fleet or child.labels.get(names.LABEL_REVISION) == scene.revision:
+        half_made = unborn and child.labels.get(names.LABEL_REVISION) == scene.revision
+        if not child.ours or not fleet or half_made:
             continue
         if child.kind == "ConfigMap" and fleet not in fleets:
             yield Delete(kind="ConfigMap", name=child.name, uid=child.uid)

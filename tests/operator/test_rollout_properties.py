@@ -1,154 +1,51 @@
-"""Whatever happens, in whatever order: the promises that a rollout keeps."""
+"""Whatever happens, in whatever order: the promises that a rollout keeps.
+
+Which promise is held where (`watched`: on each action, as the API server would take it; `machine`: below, after each
+rule; `rest`: in `check_rest`, when faults have stopped; a plan from an old observation is held to those with a star):
+
+| | promise | held by |
+|---|---|---|
+| 1 | traffic moves only to ready endpoints | watched `_flipped_only_to_ready` |
+| 2 | the selector names one fleet that is there, the preview one too | machine `the_selector_names_...` *, rest |
+| 3 | the active fleet never shrinks for a rollout | watched `_shrank_only_by_...`, `_stopped_only_...` |
+| 4 | nothing is stopped before its streams or its time end | watched `_stopped_only_...`, `_dropped_only_...` * |
+| 5 | only what is asked for and has not failed is promoted | watched `_flipped_only_to_ready` |
+| 6 | approval of one revision promotes no other | watched `_proved_and_approved` |
+| 7 | when faults stop, the version asked for comes to serve | machine `teardown` |
+| 8 | then nothing is left to do | rest |
+| 9 | a kill between two actions costs only time | rule `the_operator_is_killed_...`, test below |
+| 10 | old observations do no harm | rule `a_plan_is_made_from_an_old_observation` |
+| 11 | what is not ours is not touched | watched `_touched_only_what_is_ours` * |
+| 12 | nothing is made once the model is being deleted | watched `_touched_only_what_is_ours`, test below |
+| 13 | a rollout that fails leaves the active fleet as it was | test below |
+| 14 | the observed generation neither runs ahead nor goes back | machine `the_observed_generation_...` * |
+| 15 | the same event twice changes nothing | rule `a_plan_is_carried_out_twice` |
+| 16 | budgets and policies are those of fleets that live | rest |
+| 17 | one fleet is active, at most one prepared, the others drain | machine `at_most_one_fleet_...` |
+| 18 | a status is written once for each change | watched `round`, `settle` |
+
+RTS_EXAMPLES=2000 makes a long campaign of it.
+"""
 
 from __future__ import annotations
 
-from datetime import datetime
+import copy
+import os
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from inference_operator import names
-from inference_operator.actions import Action, Delete, Flip, PatchFleet
-from inference_operator.observed import Fleet, Observed
 from inference_operator.plan import plan
 from inference_operator.spec import parse, revision
-from tests.operator.model_cluster import ModelCluster, _rank, spec
+from tests.operator.model_cluster import ModelCluster, spec
+from tests.operator.watched_cluster import DRAIN_TIMEOUT, WatchedCluster
 
 VERSIONS = ("1.0.0", "2.0.0", "3.0.0")
 ROUNDS = 400
-DRAIN_TIMEOUT = 120
+EXAMPLES = int(os.environ.get("RTS_EXAMPLES", "50"))
 SCALING = {"maxReplicas": 4, "targetActiveStreams": 2, "scaleDownStabilizationSeconds": 5}
-
-
-class WatchedCluster(ModelCluster):
-    """Holds each action that the API server would accept against the promises."""
-
-    zero_was_asked = False
-    fresh = True
-    """The plan was made from what is there now."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.had_traffic: set[str] = set()
-        """Fleets (uid) that were active and not stopped since: they may have streams."""
-        self.proved: set[tuple[str, str]] = set()
-        """(version, pod uid) that answered golden prompts as expected."""
-
-    def _answer(self) -> None:
-        uids = {pod.name: pod.uid for pod in self._pods()}
-        for asked in self.questions:
-            found = {(asked.version, uids[pod.name]) for pod in asked.pods if pod.name in uids}
-            self.proved = self.proved - found if asked.version in self.wrong else self.proved | found
-        super()._answer()
-
-    def edit(self, wanted):
-        self.zero_was_asked |= wanted["replicas"] == 0
-        super().edit(wanted)
-
-    def act(self, action: Action) -> None:
-        before, streams = self.observe(), {pod.uid: pod.streams for pod in self._pods()}
-        active = self.active
-        super().act(action)
-        match action:
-            case Flip(selector=selector):
-                self._flipped_only_to_ready(before, selector[names.LABEL_FLEET])
-                self.had_traffic.add(self.fleets[selector[names.LABEL_FLEET]].uid)
-            case PatchFleet(annotations={names.FLEET_VERSION: str()} as marks, fleet=name):
-                self._switched_only_to_what_every_pod_has(before, name, marks[names.FLEET_VERSION])
-            case PatchFleet(annotations={names.OUTGOING: None} as marks, fleet=name) if len(marks) == 1:
-                self._dropped_only_what_has_no_streams(before, name)
-            case PatchFleet(annotations={names.RECREATE: str()}):
-                assert self.spec["rollout"]["strategy"] == "Recreate" or not self.fresh
-            case PatchFleet(annotations={names.DRAIN_STARTED: str()}) if self.fresh:
-                self._told_to_drain_only_behind_a_successor(before, active)
-            case PatchFleet(fleet=name, replicas=int() as size) if name == active and size:
-                self._shrank_only_by_pods_that_are_done(before, streams, name, size)
-            case PatchFleet(fleet=name, replicas=0):
-                self._stopped_only_what_may_stop(before, streams, active, name)
-            case Delete(kind="Deployment", name=name):
-                assert name != active
-                assert all(fleet.replicas == 0 for fleet in before.fleets if fleet.name == name)
-
-    def _shrank_only_by_pods_that_are_done(self, before: Observed, streams, name, size) -> None:
-        """The pods that the Deployment's controller will take have no streams, or had their time."""
-        fleet = self.fleets[name]
-        gone = sorted(fleet.pods, key=_rank)[: max(len(fleet.pods) - size, 0)]
-        for pod in gone:
-            told = pod.annotations.get(names.RETIRE)
-            overdue = told and (before.now - datetime.fromisoformat(told)).total_seconds() >= DRAIN_TIMEOUT
-            never_served = not pod.ready and not streams[pod.uid]
-            assert overdue or never_served or not self.fresh, f"{pod.name} was cut"
-        if any(
-            f.drain_started is None and f.promoted_at for f in before.fleets if f.name != name and f.replicas
-        ):
-            assert size >= next(f.replicas for f in before.fleets if f.name == name) or not self.fresh
-
-    def _switched_only_to_what_every_pod_has(self, before: Observed, name: str, version: str) -> None:
-        fleet = next(fleet for fleet in before.fleets if fleet.name == name)
-        if self.fresh:
-            self._proved_and_approved(fleet, version)
-        states = [pod.report.version(version) for pod in fleet.live_pods if pod.report]
-        assert states or not self.fresh
-        assert all(state and state.state == "ready" for state in states) or not self.fresh
-
-    def _dropped_only_what_has_no_streams(self, before: Observed, name: str) -> None:
-        fleet = next(fleet for fleet in before.fleets if fleet.name == name)
-        told = datetime.fromisoformat(fleet.outgoing.drain_started)
-        overdue = (before.now - told).total_seconds() >= DRAIN_TIMEOUT
-        version = fleet.outgoing.weights.version
-        assert overdue or not any(pod.older.get(version) for pod in self.fleets[name].pods), version
-
-    def _flipped_only_to_ready(self, before: Observed, name: str) -> None:
-        """Of a plan from an old observation only that it does not harm: pods may have died since."""
-        fleet = next(fleet for fleet in before.fleets if fleet.name == name)
-        back = names.RECALLED in fleet.annotations and had_an_active_fleet(before)
-        if (fleet.promoted_at and not back) or not self.fresh:
-            return
-        if names.PROMOTING in fleet.annotations and not had_an_active_fleet(before):
-            assert fleet.ready_pods
-            return
-        pods = {pod.uid for pod in fleet.ready_pods}
-        assert not fleet.failed
-        if back:
-            assert not any(pod.report.draining for pod in fleet.pods)
-        else:
-            self._proved_and_approved(fleet, fleet.version)
-        assert len(pods) == len(fleet.pods) == fleet.replicas > 0
-        assert before.ready_endpoints("chat-preview") == pods
-        assert all(pod.report.version(fleet.version).state == "ready" for pod in fleet.pods)
-
-    def _proved_and_approved(self, fleet: Fleet, version: str) -> None:
-        """Every pod that would get the work answered the golden prompts; a person said yes; nobody said no."""
-        rollout, asked = self.spec["rollout"], revision(parse(self.spec))
-        if rollout.get("verification"):
-            assert {(version, pod.uid) for pod in fleet.pods} <= self.proved
-        if rollout.get("autoPromotion") is False:
-            assert self.annotations.get(names.PROMOTE) == asked
-        assert asked not in {self.annotations.get(verb) for verb in (names.ABORT, names.PAUSE)}
-
-    def _told_to_drain_only_behind_a_successor(self, before: Observed, active: str) -> None:
-        successor = next(fleet for fleet in before.fleets if fleet.name == active)
-        listed = before.ready_endpoints("chat")
-        assert listed or self.zero_was_asked
-        assert listed <= {pod.uid for pod in successor.pods}
-
-    def _stopped_only_what_may_stop(self, before, streams, active, name) -> None:
-        fleet = next(fleet for fleet in before.fleets if fleet.name == name)
-        if name == active and names.RECREATE not in fleet.annotations:
-            assert self.zero_was_asked, f"{name} has the traffic and was stopped"
-        elif fleet.uid in self.had_traffic:
-            told = fleet.drain_started
-            overdue = told and (before.now - told).total_seconds() >= DRAIN_TIMEOUT
-            assert overdue or not any(streams[pod.uid] for pod in fleet.pods), f"{name} was cut"
-            assert told, f"{name} had traffic and was stopped without an order to drain"
-        self.had_traffic.discard(fleet.uid)
-
-
-def had_an_active_fleet(observed: Observed) -> bool:
-    """The active Service selected a fleet that is there."""
-    selected = observed.child("Service", "chat").selector.get(names.LABEL_FLEET)
-    return selected in {fleet.name for fleet in observed.fleets}
 
 
 GOLDEN = {"prompts": [{"prompt": "2+2=", "expect": {"contains": "4"}}]}
@@ -191,6 +88,19 @@ def wanted(*, by_hand: bool = False) -> st.SearchStrategy[dict]:
         st.sampled_from([{}, {}, {"autoscaling": SCALING}, {"autoscaling": SCALING | {"external": True}}]),
         care(by_hand=by_hand),
     )
+
+
+TAKEN = [
+    ("Service", "chat"),
+    ("Service", "chat-preview"),
+    ("NetworkPolicy", "chat-pods"),
+    *(("Deployment", names.fleet("chat", revision(parse(spec(version))))) for version in VERSIONS),
+    *(
+        ("ConfigMap", names.settings(names.fleet("chat", revision(parse(spec(version))))))
+        for version in VERSIONS
+    ),
+]
+"""Names that the operator would like to have."""
 
 
 class Rollouts(RuleBasedStateMachine):
@@ -304,6 +214,26 @@ class Rollouts(RuleBasedStateMachine):
         else:
             self.cluster.delete_service(name)
 
+    @rule(index=st.integers(0, 9))
+    def a_node_is_lost(self, index):
+        if pods := self.cluster._pods():
+            self.cluster.lose_node(pods[index % len(pods)])
+
+    @rule()
+    def pods_of_lost_nodes_are_to_be_deleted(self):
+        self.cluster.evict_lost()
+
+    @rule(place=st.sampled_from(TAKEN))
+    def a_stranger_takes_a_name_that_is_free(self, place):
+        kind, name = place
+        if place not in self.cluster.children and not (kind == "Deployment" and name in self.cluster.fleets):
+            self.cluster.foreign(kind, name)
+
+    @rule()
+    def strangers_go(self):
+        for place in [place for place, child in self.cluster.children.items() if not child.ours]:
+            del self.cluster.children[place]
+
     @precondition(lambda self: not self.lagged)
     @invariant()
     def at_most_one_fleet_is_being_prepared(self):
@@ -330,6 +260,9 @@ class Rollouts(RuleBasedStateMachine):
     def teardown(self):
         """When faults stop, the version asked for comes to serve, and then nothing is left to do."""
         cluster = self.cluster
+        self.strangers_go()
+        for fleet in cluster.fleets.values():
+            fleet.pods = [pod for pod in fleet.pods if not pod.node_lost]
         cluster.broken.clear()
         cluster.wrong.clear()
         cluster.heavy.clear()
@@ -359,10 +292,17 @@ def check_rest(cluster: ModelCluster) -> None:
     assert cluster.status["active"]["version"] == cluster.spec["model"]["version"]
     assert cluster.running == ({cluster.active: size} if size else {})
     assert plan(cluster.observe()).actions == ()
+    preview = cluster.children["Service", "chat-preview"].content["spec"]["selector"]
+    assert preview[names.LABEL_FLEET] == cluster.active
+    children = {kind: {name for k, name in cluster.children if k == kind} for kind, _ in cluster.children}
+    assert children["PodDisruptionBudget"] == {names.disruption_budget(cluster.active)}
+    assert children["ConfigMap"] <= {names.settings(fleet) for fleet in cluster.fleets}
+    assert names.settings(cluster.active) in children["ConfigMap"]
+    assert children["NetworkPolicy"] == {"chat-pods"}
 
 
 Rollouts.TestCase.settings = settings(
-    max_examples=50,
+    max_examples=EXAMPLES,
     stateful_step_count=20,
     deadline=None,
     suppress_health_check=list(HealthCheck),
@@ -376,7 +316,7 @@ test_rollouts_keep_their_promises = Rollouts.TestCase
     kill=st.integers(0, 40),
     after=st.integers(0, 6),
 )
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 def test_a_kill_between_any_two_actions_changes_nothing_but_time(edits, kill, after):
     assert _end(edits, kill=kill, after=after) == _end(edits, kill=None, after=0)
 
@@ -394,3 +334,36 @@ def _end(edits, *, kill, after):
     cluster.settle()
     version = cluster.fleets[cluster.active].annotations[names.FLEET_VERSION]
     return version, sorted(cluster.running.values()), cluster.status["phase"]
+
+
+@given(asked=wanted(), streams=st.integers(0, 3))
+@settings(max_examples=EXAMPLES // 5, deadline=None)
+def test_a_rollout_that_fails_leaves_the_active_fleet_as_it_was(asked, streams):
+    cluster = WatchedCluster()
+    cluster.edit(spec(VERSIONS[0], replicas=2))
+    cluster.settle()
+    cluster.open_streams(streams)
+    before = copy.deepcopy(cluster.fleets[cluster.active])
+    cluster.broken.add(VERSIONS[1])
+    rollout = asked["rollout"] | {"strategy": "BlueGreen"}
+    cluster.edit(spec(VERSIONS[1], replicas=2, rollout=rollout))
+    for _ in range(90):
+        cluster.round()
+    assert cluster.status["phase"] == "Failed"
+    after = cluster.fleets[cluster.active]
+    for pod in (*before.pods, *after.pods):
+        pod.annotations.pop(names.SETTINGS, None)
+        pod.generation = 0
+    assert after == before
+
+
+@given(asked=wanted(), rounds=st.integers(0, 40))
+@settings(max_examples=EXAMPLES // 5, deadline=None)
+def test_a_model_that_is_being_deleted_gets_nothing_more(asked, rounds):
+    cluster = WatchedCluster()
+    cluster.edit(asked)
+    for _ in range(rounds):
+        cluster.round()
+    cluster.deleting = True
+    made = plan(cluster.observe())
+    assert (made.actions, made.status, made.events) == ((), None, ())
