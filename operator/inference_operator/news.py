@@ -18,7 +18,6 @@ def news(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Event, ..
 
 _ALARMING = {
     Reason.INVALID_SPEC,
-    Reason.UNSUPPORTED_FIELD,
     Reason.SECRETS_FORBIDDEN,
     Reason.CLIENT_KEY_MISSING,
     Reason.CONFLICT,

@@ -15,7 +15,7 @@ from inference_operator.news import news
 from inference_operator.reasons import Phase, Reason
 from inference_operator.roles import cast_roles, set_scene
 from inference_operator.scaling import scale
-from inference_operator.spec import parse, revision, unsupported
+from inference_operator.spec import parse, revision
 from inference_operator.status import refused_status, scene_status
 from inference_operator.status.conditions import Refusal
 from inference_operator.steps import actions_of, event_of
@@ -43,8 +43,6 @@ def plan(observed: Observed) -> Plan:
     scene = set_scene(observed, spec)
     if strangers := _strangers(observed, scene.roles):
         return _refuse(observed, scene, _conflict(strangers))
-    if paths := unsupported(spec):
-        return _hold(scene, _unsupported(paths))
     if scene.spec.clients and observed.secrets_refused:
         return _hold(scene, _forbidden(observed.secrets_refused))
     return _suspend(scene) if spec.suspend else _proceed(scene)
@@ -141,14 +139,6 @@ def _conflict(strangers: tuple[str, ...]) -> Refusal:
         "Rename this model, or delete what is in its way."
     )
     return Refusal(Phase.CONFLICT, Reason.CONFLICT, message)
-
-
-def _unsupported(paths: tuple[str, ...]) -> Refusal:
-    message = (
-        f"This operator does not act on {', '.join(paths)} yet, so this spec is not applied; "
-        "what serves goes on serving as it is. Take the fields out."
-    )
-    return Refusal(Phase.INVALID, Reason.UNSUPPORTED_FIELD, message)
 
 
 def _forbidden(why: str) -> Refusal:

@@ -34,6 +34,7 @@ class Condition(StrEnum):
     DEGRADED = "Degraded"
     VERIFIED = "Verified"
     DRAINING = "Draining"
+    UPDATE_AVAILABLE = "UpdateAvailable"
 
 
 class Reason(StrEnum):
@@ -41,7 +42,6 @@ class Reason(StrEnum):
 
     # the resource itself
     INVALID_SPEC = "InvalidSpec"
-    UNSUPPORTED_FIELD = "UnsupportedField"
     CONFLICT = "Conflict"
     SECRETS_FORBIDDEN = "SecretsForbidden"
     """The spec has clients, and this operator may not read their Secrets."""
@@ -101,6 +101,12 @@ class Reason(StrEnum):
     NOT_IN_PLACE = "InPlaceNotPossible"
     STRATEGY_CHOSEN = "StrategyChosen"
     DRAINING = "Draining"
+
+    # whether new pods would be made otherwise
+    ROLLING_OUT = "RollingOut"
+    UP_TO_DATE = "UpToDate"
+    NOT_COMPARED = "NotCompared"
+    PODS_WOULD_DIFFER = "PodsWouldDiffer"
 
     # why pods do not come up
     IMAGE_PULL_FAILED = "ImagePullFailed"

@@ -50,7 +50,6 @@ def test_of_a_rollout_that_fails():
     ("wanted", "phase"),
     [
         (spec(suspend=True), "Suspended"),
-        (spec(streaming={"redisSecretRef": "r"}), "Invalid"),
         ({"model": {"uri": "ftp://a", "version": "1"}}, "Invalid"),
     ],
 )

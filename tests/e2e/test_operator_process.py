@@ -93,14 +93,14 @@ def test_a_child_that_is_deleted_comes_back(start, kube):
     kube.wait("service", "chat", lambda found: found["metadata"]["uid"] != first)
 
 
-def test_a_field_that_is_not_acted_on_yet_is_refused_and_not_ignored(start, kube):
-    server = {**MODEL["spec"]["server"], "frontends": 2}
-    kube.apply({**MODEL, "spec": {**MODEL["spec"], "server": server}})
-    start()
+def test_clients_are_refused_and_not_ignored_where_their_secrets_may_not_be_read(start, kube):
+    clients = [{"name": "web", "secretRef": "web-key"}]
+    kube.apply({**MODEL, "spec": {**MODEL["spec"], "clients": clients}})
+    start("--client-secrets=false")
     model = kube.wait("im", "chat", lambda found: phase(found) == "Invalid")
     ready = next(found for found in model["status"]["conditions"] if found["type"] == "Ready")
-    assert (ready["status"], ready["reason"]) == ("False", "UnsupportedField")
-    assert "spec.server.frontends (2)" in ready["message"]
+    assert (ready["status"], ready["reason"]) == ("False", "SecretsForbidden")
+    assert "rbac.clientSecrets" in ready["message"]
     assert kube.find("deployment") == []
 
 

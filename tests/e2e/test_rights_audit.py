@@ -18,7 +18,7 @@ from tests.support.operator_process import OperatorProcess
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 
 NAMESPACE = "audited"
-SECONDS = 60
+SECONDS = 120
 
 
 @pytest.fixture

@@ -205,7 +205,7 @@ class ModelCluster:
     def _size(self, name: str, fleet: SimFleet) -> None:
         lost = [pod for pod in fleet.pods if pod.deleting]
         while len(fleet.pods) > fleet.replicas + len(lost):
-            fleet.pods.remove(min(fleet.pods, key=_rank))
+            fleet.pods.remove(min((pod for pod in fleet.pods if not pod.deleting), key=_rank))
         running = sum(len(each.pods) for each in self.fleets.values())
         while len(fleet.pods) < fleet.replicas + len(lost) and running < self.capacity:
             number, running = self._next(), running + 1

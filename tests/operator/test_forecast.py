@@ -75,8 +75,10 @@ def test_streams_do_not_hold_up_a_cluster_in_which_all_goes_well():
 
 
 def test_what_would_be_refused_is_told_with_the_reason():
-    found = forecast(serving().observe(), spec(V1, server={"frontends": 2}))
-    assert "spec.server.frontends (2)" in found.refused
+    cluster = serving()
+    cluster.foreign("ConfigMap", next(iter(cluster.fleets)) + "-settings")
+    found = forecast(cluster.observe(), spec(V2))
+    assert "exists and does not belong to this model" in found.refused
     assert "Refused:" in render(found)
     assert not found.rolls
 

@@ -54,7 +54,7 @@ LARGE = {
     "clients": [
         {"name": "web", "secretRef": "web-key", "priority": "high", "rateLimit": {"tokensPerMinute": 9}}
     ],
-    "streaming": {"resumeWindowSeconds": 30},
+    "streaming": {"resumeWindowSeconds": 30, "redisSecretRef": "redis"},
     "rollout": {"drainTimeoutSeconds": 60},
     "service": {
         "type": "NodePort",

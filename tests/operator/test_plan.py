@@ -286,15 +286,20 @@ def foreign_deployment() -> ModelCluster:
     return cluster
 
 
-def unsupported_edit() -> ModelCluster:
+CLIENTS = [{"name": "web", "secretRef": "web-key"}]
+
+
+def forbidden_edit() -> ModelCluster:
     cluster = serving()
-    cluster.edit(spec(V2, streaming={"redisSecretRef": "r"}, replicas=5, limits={"maxQueue": 7}))
+    cluster.secrets_refused = "Secrets may not be read"
+    cluster.edit(spec(V2, clients=CLIENTS, replicas=5, limits={"maxQueue": 7}))
     return cluster
 
 
-def unsupported_while_draining() -> ModelCluster:
+def forbidden_while_draining() -> ModelCluster:
     cluster = streams_end_twice()
-    cluster.edit(spec(V3, streaming={"redisSecretRef": "r"}))
+    cluster.secrets_refused = "Secrets may not be read"
+    cluster.edit(spec(V3, clients=CLIENTS))
     return cluster
 
 
@@ -504,9 +509,9 @@ TABLE: dict[str, Case] = {
             "apply Deployment v1-2",
         ],
     ),
-    "a field that is not supported: nothing of the edit is done": (unsupported_edit, []),
-    "a field that is not supported: what drains goes on draining": (
-        unsupported_while_draining,
+    "a field that may not be acted on: nothing of the edit is done": (forbidden_edit, []),
+    "a field that may not be acted on: what drains goes on draining": (
+        forbidden_while_draining,
         ["patch v1 to 0"],
     ),
     "a spec that makes no sense: nothing is done": (nonsense, []),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from inference_operator import names
 from inference_operator.errors import InvalidSpec
-from inference_operator.spec import ask, parse, revision, unsupported
+from inference_operator.spec import ask, mold, parse, revision
 
 MODEL = {"uri": "hf://org/model", "version": "1.0.0"}
 
@@ -114,22 +114,6 @@ def test_two_fields_are_enough():
     assert (spec.replicas, spec.gpu.count, spec.batching.max_batch_size) == (1, 1, 32)
 
 
-UNSUPPORTED = {
-    "spec.server.frontends (2)": {"server": {"frontends": 2}},
-    "spec.streaming.redisSecretRef": {"streaming": {"redisSecretRef": "r"}},
-}
-
-
-@pytest.mark.parametrize(("path", "sections"), UNSUPPORTED.items(), ids=UNSUPPORTED.keys())
-def test_what_would_not_happen_is_listed(path, sections):
-    assert unsupported(parse(minimal(**sections))) == (path,)
-
-
-def test_everything_that_would_not_happen_is_listed_at_once():
-    raw = minimal(streaming={"redisSecretRef": "r"}, server={"frontends": 2})
-    assert unsupported(parse(raw)) == ("spec.server.frontends (2)", "spec.streaming.redisSecretRef")
-
-
 ROLLING = {
     "the weights": {"model": MODEL | {"uri": "hf://org/other"}},
     "the version": {"model": MODEL | {"version": "2"}},
@@ -168,7 +152,7 @@ def test_a_default_written_out_is_no_change():
     written = {
         "model": MODEL | {"revision": "main", "cache": {}, "maxModelLength": 2048, "dtype": "auto"},
         "gpu": {"count": 1, "resource": "nvidia.com/gpu"},
-        "server": {"env": [], "frontends": 1, "resources": {"limits": {}}},
+        "server": {"env": [], "restartedAt": "", "resources": {"limits": {}}},
         "limits": {"maxQueue": 1024},
     }
     assert revision(parse(written)) == revision(parse(minimal()))
@@ -183,6 +167,17 @@ def test_the_order_of_keys_is_no_change():
 
 def test_a_revision_stays_what_it_was_when_the_operator_is_upgraded():
     assert revision(parse(minimal())) == "49p9mll4"
+
+
+@pytest.mark.parametrize(
+    "sections",
+    [{"server": {"restartedAt": "today"}}, {"streaming": {"redisSecretRef": "redis"}}],
+    ids=["restartedAt", "redisSecretRef"],
+)
+def test_what_only_a_new_pod_can_have_is_a_new_revision_and_no_swap_in_place(sections):
+    plain, changed = parse(minimal()), parse(minimal(**sections))
+    assert revision(changed) != revision(plain)
+    assert mold(changed) != mold(plain)
 
 
 def test_scaling_asks_for_nothing_new_and_any_other_edit_does():

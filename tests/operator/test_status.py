@@ -284,14 +284,6 @@ def test_a_mistake_is_told_with_its_path_and_what_serves_serves_on():
     assert [event.reason for event in made.events] == ["InvalidSpec"]
 
 
-def test_every_unsupported_field_is_named():
-    cluster = serving()
-    cluster.edit(spec(V1, streaming={"redisSecretRef": "r"}, server={"frontends": 2}))
-    _, reason, message = condition(plan(cluster.observe()), "Ready")
-    assert reason == "UnsupportedField"
-    assert "spec.server.frontends (2), spec.streaming.redisSecretRef" in message
-
-
 WEB = {"clients": [{"name": "web", "secretRef": "web-key"}]}
 
 

@@ -89,7 +89,8 @@ class WatchedCluster(ModelCluster):
     def _shrank_only_by_pods_that_are_done(self, before: Observed, streams, name, size) -> None:
         """The pods that the Deployment's controller will take have no streams, or had their time."""
         fleet = self.fleets[name]
-        gone = sorted(fleet.pods, key=_rank)[: max(len(fleet.pods) - size, 0)]
+        live = [pod for pod in fleet.pods if not pod.deleting]
+        gone = sorted(live, key=_rank)[: max(len(live) - size, 0)]
         for pod in gone:
             told = pod.annotations.get(names.RETIRE)
             overdue = told and (before.now - datetime.fromisoformat(told)).total_seconds() >= DRAIN_TIMEOUT

@@ -9,11 +9,11 @@ from typing import Any, Literal
 import msgspec
 
 from inference_operator.spec import Spec
-from inference_operator.spec.revision import ROLLING
+from inference_operator.spec.revision import ROLLING, ROLLING_FIELDS
 
 Effect = Literal["rolling", "live", "steering"]
 """A new revision; running pods or Services change as they are; the operator reads it at its next step."""
-_STEERING = ("rollout", "suspend", "maintenanceWindow")
+_STEERING = ("rollout", "suspend")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +37,9 @@ def changes(before: Spec | None, after: Spec) -> tuple[Change, ...]:
 
 
 def _effect(path: str) -> Effect:
-    section = path.removeprefix("spec.").partition(".")[0]
-    if section in ROLLING:
+    field = path.removeprefix("spec.")
+    section = field.partition(".")[0]
+    if section in ROLLING or field in ROLLING_FIELDS:
         return "rolling"
     return "steering" if section in _STEERING else "live"
 

@@ -15,6 +15,7 @@ PORT = 8000
 PRE_STOP_SECONDS = 5
 """Endpoints lag behind a pod's end; it goes on serving meanwhile."""
 SECRET_KEY = "token"  # noqa: S105 - the key's name, not a secret
+REDIS_KEY = "url"
 _STARTUP_ATTEMPTS = (
     43_200  # a day of probes each 2 s: how long is too long is the rollout deadline's business
 )
@@ -91,6 +92,9 @@ def _environment(spec: Spec) -> list[dict[str, Any]]:
         variable = "REALTIME_SERVE_SOURCE_TOKEN" if spec.model.scheme in WEB else "HF_TOKEN"
         reference = {"name": spec.model.secret_ref, "key": SECRET_KEY}
         ours.append({"name": variable, "valueFrom": {"secretKeyRef": reference}})
+    if spec.streaming.redis_secret_ref:
+        reference = {"name": spec.streaming.redis_secret_ref, "key": REDIS_KEY}
+        ours.append({"name": "REALTIME_SERVE_REDIS_URL", "valueFrom": {"secretKeyRef": reference}})
     theirs = [_variable(variable) for variable in spec.server.env]
     named = {variable["name"] for variable in theirs}
     return [variable for variable in ours if variable["name"] not in named] + theirs

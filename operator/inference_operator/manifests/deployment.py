@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from inference_operator import names
 from inference_operator.manifests.metadata import metadata, seal
 from inference_operator.manifests.pod import pod_spec
+from inference_operator.manifests.template import template_of, written_template
 from inference_operator.weights import birth_marks
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def deployment(
         names.FLEET_VERSION: spec.model.version,
         names.FLEET_REVISION: revision,
         names.PREPARE_STARTED: prepare_started,
+        names.TEMPLATE: written_template(template_of(model.name, spec, default_image=default_image)),
         **({names.STRATEGY: strategy} if strategy else {}),
         **birth_marks(spec),
     }

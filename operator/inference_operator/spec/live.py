@@ -31,6 +31,7 @@ class Streaming(Section, frozen=True, kw_only=True):
     idle_timeout_seconds: Seconds = 60
     resume_window_seconds: Annotated[int, Meta(ge=0, le=86_400)] | None = None
     redis_secret_ref: Name = ""
+    """Of the Secret whose key `url` names a Redis for jobs. Rolling, unlike the rest: it is in the pods' environment."""
 
 
 class ClientRateLimit(Section, frozen=True, kw_only=True):

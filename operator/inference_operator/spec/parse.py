@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Spec(Section, frozen=True, kw_only=True):
-    """The whole spec. `model`, `gpu` and `server` are rolling fields; all others are live."""
+    """The whole spec. `model`, `gpu`, `server` and the Redis of `streaming` are rolling; all else is live."""
 
     model: ModelSource
     replicas: Annotated[int, Meta(ge=0, le=1000)] = 1

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from inference_operator.spec.parse import Spec
 
 ROLLING = ("model", "gpu", "server")
+"""Sections."""
+ROLLING_FIELDS = ("streaming.redisSecretRef",)
+"""Of sections that are live but for them."""
 
 
 def revision(spec: Spec) -> str:
@@ -22,8 +25,13 @@ def revision(spec: Spec) -> str:
 
     So a rolling field that a later operator adds makes no new revision while it stands at its default.
     """
+    return names.short_hash(_canonical(_rolling(spec)))
+
+
+def _rolling(spec: Spec) -> dict[str, Any]:
     rolling = {field: _written(getattr(spec, field)) for field in ROLLING}
-    return names.short_hash(_canonical(rolling))
+    redis = spec.streaming.redis_secret_ref  # in its environment: a pod that runs cannot be told
+    return rolling | ({"redis": redis} if redis else {})
 
 
 CARRIED = ("uri", "revision", "version", "dtype", "maxModelLength", "sha256")
@@ -32,7 +40,7 @@ CARRIED = ("uri", "revision", "version", "dtype", "maxModelLength", "sha256")
 
 def mold(spec: Spec) -> str:
     """A fingerprint of the rolling fields that a pod cannot change while it runs. The claim of pvc:// is among them."""
-    rolling = {field: _written(getattr(spec, field)) for field in ROLLING}
+    rolling = _rolling(spec)
     for field in CARRIED:
         rolling["model"].pop(field, None)
     scheme, _, rest = spec.model.uri.partition("://")

@@ -96,8 +96,8 @@ class Server(Section, frozen=True, kw_only=True):
     affinity: dict[str, Any] = field(default_factory=dict)
     runtime_class_name: Name = ""
     priority_class_name: Name = ""
-    frontends: Annotated[int, Meta(ge=1, le=16)] = 1
-    """HTTP processes in front of one engine."""
+    restarted_at: Annotated[str, Meta(max_length=64)] = ""
+    """Any text; a change of it is nothing but a new revision, whose pods are made anew."""
 
     def __post_init__(self) -> None:
         names = [variable.name for variable in self.env]

@@ -16,6 +16,7 @@ from inference_operator.reasons import Condition, Phase, Reason
 from inference_operator.scaling import retiring
 from inference_operator.status import begun
 from inference_operator.status.progress import progress, told_failure
+from inference_operator.status.update import update
 from inference_operator.verdicts import count
 from inference_operator.verification import read_result
 
@@ -34,7 +35,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why the spec is not acted on: it makes no sense, asks for what is not done yet, or names are taken."""
+    """Why the spec is not acted on: it makes no sense, asks for what may not be read, or names are taken."""
 
     phase: Phase
     reason: Reason
@@ -51,6 +52,7 @@ def of_scene(scene: Scene, phase: Phase) -> tuple[Claim, ...]:
         _degraded(scene),
         _verified(scene),
         _draining(scene),
+        _update_available(scene),
     )
 
 
@@ -193,6 +195,11 @@ def _draining(scene: Scene) -> Claim:
     return Claim(
         type=Condition.DRAINING, holds=True, reason=Reason.WAITING_FOR_STREAMS, message=f"{message}."
     )
+
+
+def _update_available(scene: Scene) -> Claim:
+    holds, reason, message = update(scene)
+    return Claim(type=Condition.UPDATE_AVAILABLE, holds=holds, reason=reason, message=message)
 
 
 def _drain(scene: Scene, fleet: Fleet) -> str:

@@ -66,7 +66,7 @@ def test_standard_input_may_hold_other_kinds_too(plan):
 
 @pytest.mark.parametrize(
     ("sections", "said"),
-    [({"server": {"frontends": 2}}, "spec.server.frontends"), ({"replicas": "two"}, "spec.replicas")],
+    [({"server": {"frontend": 2}}, "frontend"), ({"replicas": "two"}, "spec.replicas")],
 )
 def test_a_spec_that_would_be_refused_exits_with_four(plan, sections, said):
     done = plan([manifest(**sections)])
