@@ -65,7 +65,9 @@ def upgrade(kube, start):
         assert old.terminate() == 0
     before, generations = pods(kube), [d["metadata"]["generation"] for d in kube.find("deployments")]
     with start(OPERATOR, "--default-image=server:2"):
-        found = kube.wait("im", "chat", lambda m: condition(m, "UpdateAvailable")["status"] == "True", SECONDS)
+        found = kube.wait(
+            "im", "chat", lambda m: condition(m, "UpdateAvailable")["status"] == "True", SECONDS
+        )
         assert condition(found, "Ready")["status"] == "True"
         assert "image server:2 instead of server:1" in condition(found, "UpdateAvailable")["message"]
         assert pods(kube) == before
