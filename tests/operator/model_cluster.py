@@ -215,8 +215,8 @@ class ModelCluster:
 
     def _live(self, fleet: str, pod: SimPod) -> None:
         settings = self.children.get(("ConfigMap", names.settings(fleet)))
-        if settings is None:
-            return  # the kubelet cannot mount it
+        if settings is None or not settings.ours:
+            return  # the kubelet cannot mount it, or it holds nothing that the server reads
         if pod.born == self.now or names.SETTINGS in pod.annotations:
             told = json.loads(settings.content["data"]["settings.json"])
             pod.generation = told["generation"]
