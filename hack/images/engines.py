@@ -80,6 +80,7 @@ class Buildah:
         return succeeds([*self._command, "pull", "--quiet", tag])
 
     def build(self, build: Build) -> None:
+        run([*self._command, "rm", "--all"])  # a build that was killed leaves a container of gigabytes
         here = ["--pull-never", "--network", "host", "--isolation", "chroot", "--format", "oci"]
         run([*self._command, "bud", *here, *build_options(build), str(ROOT)])
 
