@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from bench import prefix, throughput
+from bench import prefix, streaming, throughput
 
-TABLES = {"prefix": prefix.main, "throughput": throughput.main}
+TABLES = {"prefix": prefix.main, "streaming": streaming.main, "throughput": throughput.main}
 
 
 def main() -> None:

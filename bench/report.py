@@ -7,6 +7,8 @@ import os
 import platform
 from pathlib import Path
 
+LOADED = 1.5
+"""Processes that want to run, by core, above which the table says so."""
 RESULTS = Path(__file__).with_name("results")
 
 
@@ -20,6 +22,8 @@ def write(name: str, title: str, about: str, table: list[str]) -> None:
 def machine(name: str) -> str:
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("torch", "transformers"))
     load = "/".join(f"{value:.1f}" for value in os.getloadavg())
+    if os.getloadavg()[1] > LOADED * (os.cpu_count() or 1):
+        load += " (a loaded machine: other work ran beside it)"
     return (
         f"{processor()}, {os.cpu_count()} cores, Python {platform.python_version()}, {versions}; "
         f"load averages at the end {load}. Command: `make bench TABLES={name}`."

@@ -15,6 +15,7 @@ from realtime_serve.web.bodies import MAX_BODY_BYTES
 from realtime_serve.web.callers import authenticate
 from realtime_serve.web.connections import Connections
 from realtime_serve.web.keys import JOBS
+from realtime_serve.web.malformed import say_shortly
 from realtime_serve.web.middleware import identify, send_elsewhere, sign, tell_errors
 from realtime_serve.web.routes import routes
 
@@ -54,6 +55,7 @@ class HttpServer:
             OSError: the address cannot be had.
 
         """
+        say_shortly()
         await self._runner.setup()
         if self._runner.server is None:
             raise RuntimeError("the runner has no server after its setup")

@@ -6,8 +6,11 @@ import contextlib
 
 import pytest
 
+from realtime_serve.settings.runtime import Batching, Limits, Streaming
 from tests.support.echo_engine import echo_engine
+from tests.support.echo_process import EchoProcess
 from tests.support.front_end import front_end
+from tests.support.live_changes import CALLERS, SECTIONS, by_section, change_each
 
 LONG = {"max_tokens": 2000, "ignore_eos": True, "stream": True}
 
@@ -75,3 +78,18 @@ async def test_the_batch_size_is_live(slow):
         await slow.settle(lambda status: status["queues"]["chat"] == {"waiting": 0, "running": 2})
         first.close()
         second.close()
+
+
+async def test_every_setting_changes_under_load_and_no_request_notices(directory, tmp_path):
+    file = tmp_path / "settings.json"
+    file.write_text("{}")
+    environment = {"REALTIME_SERVE_SETTINGS": str(file)}
+    async with EchoProcess(directory, step_seconds=0.001, environment=environment) as server:
+        answers, changes = await change_each(server, file, by_section())
+    assert len(changes) == len(SECTIONS)
+    assert answers >= CALLERS * len(changes)
+
+
+def test_no_setting_is_left_out_of_the_changes():
+    for section, kind in (("batching", Batching), ("limits", Limits), ("streaming", Streaming)):
+        assert set(SECTIONS[section]) == set(kind.__struct_encode_fields__)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 
 import psutil
+import pytest
 
 from realtime_serve.web import bodies, connections
 from tests.support import raw_client
@@ -65,3 +67,17 @@ async def test_a_body_that_does_not_come_is_waited_for_no_longer_than_that(front
     assert answer.startswith(b"HTTP/1.1 408")
     writer.close()
     assert (await front.status())["streams"] == {"active": 0}
+
+
+@pytest.mark.parametrize("line", [b"POST /v1/\x80 HTTP/1.1", b"GET / HTTP/1.1\r\nContent-Length: x"])
+async def test_what_is_no_http_is_a_400_and_one_line_of_log(front, caplog, line):
+    caplog.set_level(logging.INFO)
+    reader, writer = await raw_client.connect(front.port)
+    writer.write(line + b"\r\n\r\n")
+    answer = await raw_client.drained(reader)
+    writer.close()
+    assert answer.startswith((b"HTTP/1.0 400", b"HTTP/1.1 400")), answer
+    (told,) = [record for record in caplog.records if record.name == "aiohttp.server"]
+    assert told.levelno == logging.INFO
+    assert told.exc_info is None
+    assert told.getMessage().startswith("refused what is no HTTP: ")
