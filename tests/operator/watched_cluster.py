@@ -9,7 +9,8 @@ from inference_operator.actions import Action, Apply, Delete, Flip, PatchFleet, 
 from inference_operator.observed import Fleet, Observed
 from inference_operator.plan import plan
 from inference_operator.spec import parse, revision
-from tests.operator.model_cluster import ModelCluster, _rank
+from tests.operator.model_cluster import ModelCluster
+from tests.operator.model_pod import rank
 
 DRAIN_TIMEOUT = 120
 
@@ -90,7 +91,7 @@ class WatchedCluster(ModelCluster):
         """The pods that the Deployment's controller will take have no streams, or had their time."""
         fleet = self.fleets[name]
         live = [pod for pod in fleet.pods if not pod.deleting]
-        gone = sorted(live, key=_rank)[: max(len(live) - size, 0)]
+        gone = sorted(live, key=rank)[: max(len(live) - size, 0)]
         for pod in gone:
             told = pod.annotations.get(names.RETIRE)
             overdue = told and (before.now - datetime.fromisoformat(told)).total_seconds() >= DRAIN_TIMEOUT
