@@ -56,6 +56,13 @@ WRONG = {
         "sha256 is of an archive",
     ),
     "a relative path": (minimal(model=MODEL | {"uri": "file://x"}), "spec.model", "file:///ABSOLUTE/PATH"),
+    "a claim that can be none": (minimal(model=MODEL | {"uri": "pvc://Claim"}), "spec.model", "pvc://CLAIM"),
+    "a repository that can be none": (minimal(model=MODEL | {"uri": "hf://ö/r"}), "spec.model", "hf://ORG"),
+    "a pull secret twice": (
+        minimal(server={"imagePullSecrets": [{"name": "a"}, {"name": "a"}]}),
+        "spec.server",
+        "imagePullSecrets names a more than once",
+    ),
     "a climbing path": (minimal(model=MODEL | {"uri": "pvc://claim/../x"}), "spec.model", "must not climb"),
     "an unknown dtype": (
         minimal(model=MODEL | {"dtype": "int8"}),

@@ -103,3 +103,6 @@ class Server(Section, frozen=True, kw_only=True):
         names = [variable.name for variable in self.env]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"env names {', '.join(twice)} more than once")
+        secrets = [secret.name for secret in self.image_pull_secrets]
+        if twice := sorted({name for name in secrets if secrets.count(name) > 1}):
+            raise ValueError(f"imagePullSecrets names {', '.join(twice)} more than once")

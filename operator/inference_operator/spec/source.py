@@ -15,6 +15,8 @@ _SCHEMES: tuple[Scheme, ...] = ("hf", "pvc", "file", "s3", "gs", "az", "http", "
 OBJECT_STORES: frozenset[str] = frozenset({"s3", "gs", "az"})
 WEB: frozenset[str] = frozenset({"http", "https"})
 ARCHIVES = (".tar", ".tar.gz", ".tgz", ".zip")
+_HUB = re.compile(r"hf://[A-Za-z0-9._-]+/[A-Za-z0-9._-]+")
+_CLAIM = re.compile(r"pvc://[a-z0-9]([-a-z0-9.]*[a-z0-9])?(/.*)?")
 _AZURE = re.compile(r"az://[a-z0-9]{3,24}/[^/]+(/.*)?")
 LOCAL: frozenset[Scheme] = frozenset({"pvc", "file"})
 """Weights that are in the pod without a download."""
@@ -59,8 +61,10 @@ class ModelSource(Section, frozen=True, kw_only=True):
             )
         if not rest:
             raise ValueError(f"uri {self.uri!r} names nothing after {scheme}://")
-        if scheme == "hf" and rest.count("/") != 1:
+        if scheme == "hf" and not _HUB.fullmatch(self.uri):
             raise ValueError(f"uri {self.uri!r} must be hf://ORGANISATION/REPOSITORY")
+        if scheme == "pvc" and not _CLAIM.fullmatch(self.uri):
+            raise ValueError(f"uri {self.uri!r} must be pvc://CLAIM or pvc://CLAIM/PATH")
         if scheme == "file" and not rest.startswith("/"):
             raise ValueError(f"uri {self.uri!r} must be file:///ABSOLUTE/PATH")
         if scheme == "az" and not _AZURE.fullmatch(self.uri):
