@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -111,8 +112,9 @@ class World:
         self.children.pop(("Service", name), None)
         self.endpoints.pop(name, None)
 
-    def foreign(self, kind: str, name: str) -> None:
-        content = {"metadata": {"name": name, "uid": "foreign"}, "kind": kind}
+    def foreign(self, kind: str, name: str, labels: Mapping[str, str] | None = None) -> None:
+        meta = {"name": name, "uid": "foreign", "labels": dict(labels or {})}
+        content = {"metadata": meta, "kind": kind}
         self.children[kind, name] = SimChild(content, "foreign", self._next(), ours=False)
 
     # --- what happens by itself

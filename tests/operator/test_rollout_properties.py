@@ -99,6 +99,8 @@ TAKEN = [
         ("ConfigMap", names.settings(names.fleet("chat", revision(parse(spec(version))))))
         for version in VERSIONS
     ),
+    ("ConfigMap", "chat-of-old-settings"),
+    ("PodDisruptionBudget", "chat-of-old"),
 ]
 """Names that the operator would like to have."""
 
@@ -223,11 +225,13 @@ class Rollouts(RuleBasedStateMachine):
     def pods_of_lost_nodes_are_to_be_deleted(self):
         self.cluster.evict_lost()
 
-    @rule(place=st.sampled_from(TAKEN))
-    def a_stranger_takes_a_name_that_is_free(self, place):
+    @rule(place=st.sampled_from(TAKEN), copied=st.booleans())
+    def a_stranger_takes_a_name_that_is_free(self, place, copied):
+        """With our labels, where somebody copied a manifest of ours."""
         kind, name = place
         if place not in self.cluster.children and not (kind == "Deployment" and name in self.cluster.fleets):
-            self.cluster.foreign(kind, name)
+            labels = names.fleet_labels("chat", name.removesuffix("-settings"), "copied") if copied else {}
+            self.cluster.foreign(kind, name, labels)
 
     @rule()
     def strangers_go(self):
