@@ -46,9 +46,16 @@ class ServerProcess:
         with self.log.open("wb") as log:
             environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
             self.process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment)
+        try:
+            self._await_ready(self.process)
+        except BaseException:  # nobody else knows of it yet
+            self.stop()
+            raise
+
+    def _await_ready(self, process: subprocess.Popen[bytes]) -> None:
         deadline = time.monotonic() + PATIENCE
         while not self.is_ready():
-            assert self.process.poll() is None, self.log.read_text()[-4000:]
+            assert process.poll() is None, self.log.read_text()[-4000:]
             assert time.monotonic() < deadline, self.log.read_text()[-4000:]
             time.sleep(0.1)
 

@@ -12,8 +12,9 @@ from realtime_serve.engine.sequence import Sequence
 
 LONGEST_SCHEMA = 16_384
 """Bytes. What compiles longest of that size (a thousand optional properties) takes about 0.1 s, once."""
-LIMITS = LLParserLimits(max_items_in_row=20_000)
-"""Lets that largest schema through; llguidance's own bounds on fuel and states hold."""
+LIMITS = LLParserLimits(max_items_in_row=20_000, max_lexer_states=50_000)
+"""Rows wide enough for that largest schema; states (about 2 KiB each) for 100 MB at most. What a step may cost is bounded by
+llguidance itself."""
 GAP = r"[ \t\r\n]{1,40}"
 """White space between the parts of JSON: enough for an indented text, and no model goes on with it for ever."""
 KEPT = 32
