@@ -11,3 +11,6 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 def pytest_addoption(parser):
     parser.addoption("--swaps", type=int, default=3, help="of the endurance test, one after the other")
     parser.addoption("--seed", type=int, default=7, help="of what goes otherwise than planned there")
+    parser.addoption(
+        "--number", type=int, default=60, help="of the random requests that are compared with each alone"
+    )

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from realtime_serve.engine.client import Engine
-from realtime_serve.engine.messages import Load
+from realtime_serve.engine.messages import Load, Step
 from realtime_serve.errors import LoadFailed, SettingsInvalid
 from realtime_serve.generation.draining import Drain
 from realtime_serve.generation.metrics import Metrics
@@ -80,7 +80,7 @@ def assemble(options: Options) -> Serving:
     settings, metrics = LiveSettings(options.model_version), Metrics()
 
     def make_version(definition: ModelVersion, on_change: Callable[[], None]) -> ServedVersion:
-        on_step = metrics.engine_step.labels(options.served_name, definition.version).observe
+        on_step = metrics.of_steps(options.served_name, definition.version)
         return ServedVersion(
             definition,
             name=options.served_name,
@@ -138,7 +138,7 @@ def first_version(options: Options) -> ModelVersion:
     )
 
 
-def make_engine(definition: ModelVersion, options: Options, on_step: Callable[[float], None]) -> Engine:
+def make_engine(definition: ModelVersion, options: Options, on_step: Callable[[Step], None]) -> Engine:
     """Return an engine process, not yet started, for one version of a model."""
     load = Load(
         model=definition.uri,

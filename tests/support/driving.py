@@ -75,14 +75,17 @@ class Outcome:
     tokens: list[int] = field(default_factory=list)
     finish: int = 0
     error: str = ""
+    chosen: list[float] = field(default_factory=list)
+    """Logprobs of the tokens, where they were asked for."""
 
 
 class Driver:
     """The loop of the engine without its process."""
 
-    def __init__(self, runner: Runner, **batching: Any) -> None:
+    def __init__(self, runner: Runner, *, pages: int = 0, **batching: Any) -> None:
+        """pages: fewer than the runner has."""
         self.runner = runner
-        self.pages = PageTable(count=runner.page_count, size=runner.page_size)
+        self.pages = PageTable(count=pages or runner.page_count, size=runner.page_size)
         self.scheduler = Scheduler(self.pages, Configure(**batching))
         self.now = 0.0
         self.outcomes: dict[int, Outcome] = {}
@@ -188,4 +191,6 @@ class Driver:
         assert not outcome.finish, "a token after the end"
         if emission.token >= 0:
             outcome.tokens.append(emission.token)
+        if emission.logprob is not None:
+            outcome.chosen.append(emission.logprob.chosen)
         outcome.finish, outcome.error = emission.finish, emission.error

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from realtime_serve import __main__ as server
 from realtime_serve.engine.client import Engine
+from realtime_serve.engine.messages import Step
 from realtime_serve.jobs import redis
 from realtime_serve.settings.options import Options
 from realtime_serve.settings.version import ModelVersion
@@ -18,7 +19,7 @@ LEASE_SECONDS = "ECHO_LEASE_SECONDS"
 LOAD_SECONDS = "ECHO_LOAD_SECONDS"
 
 
-def make_engine(definition: ModelVersion, _options: Options, _on_step: Callable[[float], None]) -> Engine:
+def make_engine(definition: ModelVersion, _options: Options, _on_step: Callable[[Step], None]) -> Engine:
     step, load = float(os.environ[STEP_SECONDS]), float(os.environ.get(LOAD_SECONDS, "0"))
     return echo_engine(Path(definition.uri), step_seconds=step, load_seconds=load)()
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from realtime_serve.api.configs import TRANSFORMERS, ModelConfig
 from realtime_serve.api.loaders import Loader, environment_of, reference_of
 from realtime_serve.engine.client import Engine
-from realtime_serve.engine.messages import Load
+from realtime_serve.engine.messages import Load, Step
 from realtime_serve.errors import LoadFailed, ShuttingDown, VersionNotFound
 from realtime_serve.generation.metrics import Metrics
 from realtime_serve.generation.model import Model
@@ -201,7 +201,7 @@ class ModelRegistry(Models):
         self, name: str, definition: ModelVersion, on_change: Callable[[], None]
     ) -> ServedVersion:
         config = self._configs[name, definition.version]
-        on_step = self._metrics.engine_step.labels(name, definition.version).observe
+        on_step = self._metrics.of_steps(name, definition.version)
         return ServedVersion(
             definition,
             name=name,
@@ -211,7 +211,7 @@ class ModelRegistry(Models):
         )
 
     def _make_engine(
-        self, config: ModelConfig, definition: ModelVersion, on_step: Callable[[float], None]
+        self, config: ModelConfig, definition: ModelVersion, on_step: Callable[[Step], None]
     ) -> Engine:
         load = Load(
             model=definition.uri,

@@ -36,6 +36,10 @@ class Batch:
     """Sequences that wait no longer."""
     clean: list[int] = field(default_factory=list)
     """Pages to wipe before the step: what a sequence that went wrong has left may be NaN, which would harm the next one."""
+    asked: int = 0
+    """Prompt tokens of those that are admitted for the first time."""
+    found: int = 0
+    """So many of these are in the pages of others."""
 
 
 @dataclass(frozen=True, slots=True)

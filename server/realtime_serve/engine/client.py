@@ -51,6 +51,8 @@ class EngineStats:
     waiting: int = 0
     steps: int = 0
     last_step_seconds: float = 0.0
+    kv_usage: float = 0.0
+    """Share of the KV cache that sequences hold."""
     heard: float = field(default_factory=time.monotonic)
     """When its last frame came, on the monotonic clock."""
     alive: bool = True
@@ -74,7 +76,7 @@ class Engine:
         command: Sequence[str],
         load: Load,
         environment: Mapping[str, str] | None = None,
-        on_step: Callable[[float], None] | None = None,
+        on_step: Callable[[Step], None] | None = None,
         wedged_seconds: float = WEDGED_SECONDS,
     ) -> None:
         self.stats = EngineStats()
@@ -202,9 +204,10 @@ class Engine:
     def _deliver(self, step: Step) -> None:
         stats = self.stats
         stats.running, stats.waiting = step.running, step.waiting
+        stats.kv_usage = step.kv_usage
         stats.steps, stats.last_step_seconds = stats.steps + 1, step.seconds
         if self._on_step is not None and step.seconds:
-            self._on_step(step.seconds)
+            self._on_step(step)
         for sequence_id in step.started:
             if sequence_id in self._streams:
                 self._streams[sequence_id].start(step.seconds)

@@ -163,6 +163,12 @@ class Step(msgspec.Struct, frozen=True, tag=True):
     """Sequences whose first tokens this step computed: they no longer wait."""
     logprobs: dict[int, TokenLogprob] = {}
     """By sequence, where its sampling asks for them and it has a token in this step."""
+    kv_usage: float = 0.0
+    """Share of the KV cache's pages that sequences hold after this step."""
+    prefix_queries: int = 0
+    """Prompt tokens of sequences that this step took in for the first time."""
+    prefix_hits: int = 0
+    """So many of these had not to be computed, because others begin alike."""
 
 
 class Heartbeat(msgspec.Struct, frozen=True, tag=True):

@@ -39,6 +39,11 @@ class PageTable:
         """Pages that somebody holds, each once however many hold it."""
         return sum(1 for holders in self._holders if holders)
 
+    @property
+    def usage(self) -> float:
+        """Share of the pages that somebody holds."""
+        return 1 - self.free / self.count
+
     def needed(self, tokens: int, held: int) -> int:
         """Pages to add to `held` ones so that `tokens` fit."""
         return max(0, -(-tokens // self.size) - held)

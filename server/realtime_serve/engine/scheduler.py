@@ -3,8 +3,9 @@
 Each step, every running sequence decodes one token; what is left of the token budget goes to prompts, in bounded chunks,
 so that a long prompt never stops the others. Waiting sequences are admitted by class and age while the batch has room and
 the cache has pages. What a sequence's pages hold already, because another one began with the same tokens, is not computed
-again; nor what another one computes in the same step, because a step writes all its pages before it reads any. When pages run out, the sequence that counts least gives its own back and is computed again later, as far as its pages
-are gone by then. A held sequence counts least of all: it keeps its pages and its place as long as nobody else wants them.
+again; nor what another one computes in the same step, because a step writes all its pages before it reads any. When pages
+run out, the sequence that counts least gives its own back and is computed again later, as far as its pages are gone by then.
+A held sequence counts least of all: it keeps its pages and its place as long as nobody else wants them.
 """
 
 from __future__ import annotations
@@ -16,13 +17,14 @@ from realtime_serve.engine.batch import Batch, Emission, Result, Row
 from realtime_serve.engine.messages import Configure, FinishReason
 from realtime_serve.engine.pages import PageTable
 from realtime_serve.engine.sequence import Sequence
+from realtime_serve.engine.waiting import Waiting, rank
 
-AGE_SECONDS = 2.0
-"""A waiting sequence rises one class after this long; in the highest class the oldest goes first, so none starves."""
 CHUNK_TOKENS = 512
 """Most prompt tokens in a step that also decodes: bounds what a new prompt adds to the others' next token."""
 WORTH_WAITING = 64
 """A sequence waits for another one that is computing its next pages when so many of their tokens are the same."""
+PASSED = 64
+"""So many at most are passed over in a step because they had better wait: each costs a look at its pages."""
 BURST_SHARE = 0.2
 """With `dynamic`, an idle engine waits no longer for company than this share of maxWaitMs after the newest arrival."""
 
@@ -31,18 +33,18 @@ class Scheduler:
     def __init__(self, pages: PageTable, batching: Configure) -> None:
         self.pages = pages
         self.batching = batching
-        self.waiting: dict[int, Sequence] = {}
+        self.waiting = Waiting()
         self.running: dict[int, Sequence] = {}
         self._newest = 0.0
         self._admitted: list[int] = []
 
     def add(self, sequence: Sequence) -> None:
-        self.waiting[sequence.id] = sequence
+        self.waiting.put(sequence)
         self._newest = sequence.arrived
 
     def abort(self, sequence_id: int, *, spoilt: bool = False) -> bool:
         """Take it out; `spoilt`: with what it has computed. False when it is not here: it has ended already."""
-        sequence = self.waiting.pop(sequence_id, None) or self.running.pop(sequence_id, None)
+        sequence = self.waiting.take(sequence_id) or self.running.pop(sequence_id, None)
         if sequence is not None:
             self.pages.give_back(sequence.pages, spoilt=spoilt)
         return sequence is not None
@@ -75,7 +77,15 @@ class Scheduler:
         prompts = self._prompt_rows(min(budget, CHUNK_TOKENS) if rows else budget, now)
         rows += prompts
         admitted, self._admitted = self._admitted, []
-        return Batch(rows, len(rows) - len(prompts), admitted, clean=self.pages.to_clean() if rows else [])
+        new = [self.running[number] for number in admitted if not self.running[number].preempted]
+        return Batch(
+            rows,
+            len(rows) - len(prompts),
+            admitted,
+            clean=self.pages.to_clean() if rows else [],
+            asked=sum(sequence.length for sequence in new),
+            found=sum(sequence.computed for sequence in new),
+        )
 
     def apply(self, batch: Batch, results: Iterable[Result]) -> list[Emission]:
         """Book a step that was run: one result for each sampling row, in order."""
@@ -130,8 +140,14 @@ class Scheduler:
         if budget <= 0 or not self.waiting:
             return
         coming = self._coming()
-        for sequence in sorted(self.waiting.values(), key=lambda s: self.rank(s, now)):
-            if sequence.held or self._better_later(sequence, coming):
+        passed = 0
+        for sequence in self.waiting.in_order(now):
+            if sequence.held:
+                continue
+            if self._better_later(sequence, coming):
+                passed += 1
+                if passed >= PASSED:
+                    return
                 continue
             if budget <= 0 or not self._place(sequence, now):
                 return  # nobody overtakes: a large one would starve
@@ -166,7 +182,8 @@ class Scheduler:
                 if pages is not None:
                     sequence.computed = len(shared) * self.pages.size
                     sequence.pages = shared + pages
-                    self.running[sequence.id] = self.waiting.pop(sequence.id)
+                    self.waiting.take(sequence.id)
+                    self.running[sequence.id] = sequence
                     self._admitted.append(sequence.id)
                     return True
                 self.pages.give_back(shared)
@@ -186,15 +203,10 @@ class Scheduler:
         return False
 
     def _least(self, sequences: Iterable[Sequence], now: float) -> Sequence:
-        return max(sequences, key=lambda s: (s.held, self.rank(s, now)))
+        return max(sequences, key=lambda s: (s.held, rank(s, now)))
 
     def _preempt(self, sequence: Sequence) -> None:
         """Back to waiting, to be computed again from its tokens; it keeps its place by its arrival."""
         self.pages.give_back(sequence.pages)
-        sequence.computed = 0
-        self.waiting[sequence.id] = self.running.pop(sequence.id)
-
-    def rank(self, sequence: Sequence, now: float) -> tuple[int, float, int]:
-        """Lower goes first: class, raised by age; then arrival."""
-        raised = int(max(0.0, now - sequence.arrived) / AGE_SECONDS)
-        return max(0, sequence.priority - raised), sequence.arrived, sequence.id
+        sequence.computed, sequence.preempted = 0, True
+        self.waiting.put(self.running.pop(sequence.id))

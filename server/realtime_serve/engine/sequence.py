@@ -29,6 +29,8 @@ class Sequence:
     names: list[bytes] = field(default_factory=list)
     """Of its full pages, as far as somebody has asked for them."""
     held: bool = False
+    preempted: bool = False
+    """It was in the batch before, and is computed again."""
 
     @property
     def length(self) -> int:

@@ -6,7 +6,6 @@ import gc
 import logging
 import secrets
 import time
-from collections.abc import Iterable
 
 from realtime_serve.engine.batch import Batch, Emission
 from realtime_serve.engine.link import Link
@@ -37,6 +36,7 @@ HEARTBEAT_SECONDS = 5.0
 FAILED_STEPS = 3
 """So many failed steps in a row, and the process ends: a new one may do better."""
 WARM_UP_TOKENS = 4
+NO_BATCH = Batch([], 0)
 
 
 class StepsFail(Exception):
@@ -87,7 +87,7 @@ class Worker:
         if not batch.rows:
             return
         emissions = self._compute(batch)
-        self._link.send(self._frame(emissions, time.monotonic() - begin, batch.admitted))
+        self._link.send(self._frame(emissions, time.monotonic() - begin, batch))
         if self._failed_steps >= FAILED_STEPS:
             raise StepsFail(f"{FAILED_STEPS} steps in a row failed, the last one with {emissions[0].error}")
 
@@ -102,7 +102,7 @@ class Worker:
         self._failed_steps = 0
         return self._scheduler.apply(batch, results)
 
-    def _frame(self, emissions: list[Emission], seconds: float, started: Iterable[int] = ()) -> Step:
+    def _frame(self, emissions: list[Emission], seconds: float = 0.0, batch: Batch = NO_BATCH) -> Step:
         return Step(
             ids=[emission.id for emission in emissions],
             tokens=[emission.token for emission in emissions],
@@ -111,8 +111,11 @@ class Worker:
             running=len(self._scheduler.running),
             waiting=len(self._scheduler.waiting),
             seconds=seconds,
-            started=list(started),
+            started=batch.admitted,
             logprobs={e.id: e.logprob for e in emissions if e.logprob is not None},
+            kv_usage=self._scheduler.pages.usage,
+            prefix_queries=batch.asked,
+            prefix_hits=batch.found,
         )
 
     def _obey(self, message: ToEngine) -> None:
@@ -121,7 +124,7 @@ class Worker:
                 self._submit(message)
             case Abort(id=sequence_id):
                 if self._scheduler.abort(sequence_id):
-                    self._link.send(self._frame([Emission(sequence_id, -1, FinishReason.ABORT)], 0.0))
+                    self._link.send(self._frame([Emission(sequence_id, -1, FinishReason.ABORT)]))
             case Hold(id=sequence_id):
                 self._scheduler.hold(sequence_id, held=True)
             case Resume(id=sequence_id):
@@ -142,7 +145,7 @@ class Worker:
     def _submit(self, message: Submit) -> None:
         card = self._runner.card
         if error := refuse(message, longest=self._longest, vocabulary=card.vocab_size):
-            self._link.send(self._frame([Emission(message.id, -1, FinishReason.ERROR, error)], 0.0))
+            self._link.send(self._frame([Emission(message.id, -1, FinishReason.ERROR, error)]))
             return
         seed, ends = message.sampling.seed, card.eos_ids if message.sampling.ignore_eos else []
         sequence = Sequence(

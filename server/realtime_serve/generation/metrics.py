@@ -17,6 +17,7 @@ from prometheus_client import (
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from realtime_serve.engine.messages import Step
 from realtime_serve.generation.tally import Tally
 
 # Standard edges, so that standard dashboards work; the small ones are for models that are faster than those.
@@ -138,6 +139,12 @@ class Metrics:
             buckets=BETWEEN_TOKENS,
             registry=self.registry,
         )
+        self.prefix_queries = self._counter(
+            "prefix_cache_queries", "Tokens of prompts that the engine took in", _MODEL
+        )
+        self.prefix_hits = self._counter(
+            "prefix_cache_hits", "Of these, tokens that others had computed already", _MODEL
+        )
         self.prompt_tokens = self._counter("prompt_tokens", "Tokens of prompts", _REQUEST)
         self.generation_tokens = self._counter("generation_tokens", "Tokens generated", _REQUEST)
         self.success = self._counter("request_success", "Whole answers", (*_REQUEST, "finished_reason"))
@@ -147,6 +154,18 @@ class Metrics:
         self.disconnects = self._counter(
             "client_disconnects", "Clients that left before the end of their answer", _REQUEST
         )
+
+    def of_steps(self, name: str, version: str) -> Callable[[Step], None]:
+        """Return what books the steps of this version's engine."""
+        step_seconds = self.engine_step.labels(name, version)
+        queries, hits = self.prefix_queries.labels(name, version), self.prefix_hits.labels(name, version)
+
+        def book(step: Step) -> None:
+            step_seconds.observe(step.seconds)
+            queries.inc(step.prefix_queries)
+            hits.inc(step.prefix_hits)
+
+        return book
 
     def watch(self, name: str, help_text: str, read: Callable[[], float]) -> None:
         """Add a gauge of this server that is read when Prometheus asks."""

@@ -93,6 +93,11 @@ class Serving:
         watch(
             "num_requests_waiting", "Sequences that wait to run", each(lambda version: version.stats.waiting)
         )
+        watch(
+            "kv_cache_usage_perc",
+            "Share of the KV cache that sequences hold, 0 to 1",
+            each(lambda version: version.stats.kv_usage),
+        )
         watch("active_streams", "Accepted and not yet answered", each(lambda version: version.work.active))
         watch("version_active", "1 for the version that gets new work", self._active_versions)
         self.metrics.watch("draining", "1 while draining", lambda: self.drain.active)

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from realtime_serve.engine.client import Engine
-from realtime_serve.engine.messages import Configure, FinishReason, Sampling, TokenLogprob
+from realtime_serve.engine.messages import Configure, FinishReason, Sampling, Step, TokenLogprob
 from realtime_serve.engine.streams import TokenStream
 from realtime_serve.errors import EngineFailed, EngineGone
 from tests.support.echo_engine import END, echo_engine
@@ -65,6 +65,23 @@ async def test_logprobs_come_beside_the_tokens_for_those_who_ask(engine):
         assert not any([news.logprobs async for news in silent])
     assert [token for token, _ in heard] == [4, 5] * 15
     assert heard[1][1] == TokenLogprob(-0.5, [(5, -0.5), (6, -1.0)])
+
+
+async def test_steps_tell_what_the_cache_holds_and_what_of_a_prompt_was_in_it(tmp_path):
+    steps: list[Step] = []
+    running = echo_engine(tmp_path, on_step=steps.append)()
+    await running.start()
+    try:
+        beginning = [*range(64)]
+        await read(submit(running, [*beginning, 1], 3))
+        assert running.stats.kv_usage == 0.0
+        await read(submit(running, [*beginning, 2], 3))
+        assert [step.prefix_queries for step in steps if step.started] == [65, 65]
+        assert [step.prefix_hits for step in steps if step.started] == [0, 64]
+        assert max(step.kv_usage for step in steps) == 5 / 4096
+        assert running.stats.kv_usage == 0.0
+    finally:
+        await running.stop()
 
 
 async def test_end_tokens_are_passed_over_on_request(engine):

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from realtime_serve.engine.messages import FinishReason
-from realtime_serve.engine.scheduler import AGE_SECONDS, CHUNK_TOKENS
+from realtime_serve.engine.scheduler import CHUNK_TOKENS, PASSED
+from realtime_serve.engine.waiting import AGE_SECONDS
 from tests.support.driving import Driver, MemoryRunner, expected
 
 
@@ -247,6 +248,32 @@ def test_those_that_come_at_once_wait_for_the_one_whose_step_does_not_reach_so_f
     assert [ids(batch) for batch in engine.batches[:3]] == [[0], [0], [0, 1, 2, 3, other]]
     assert engine.runner.computed == 142 + 3 * 2 + 3 + 5, "140 tokens are 35 pages, shared by all"
     assert engine.outcomes[other].tokens == expected([7, 8, 9], 2)
+
+
+def test_a_batch_tells_what_prompts_asked_for_and_found():
+    engine = driver(count=64, size=4)
+    for number in range(3):
+        engine.add([*PREFIX, number], 9)
+    engine.step()
+    assert (engine.batches[0].asked, engine.batches[0].found) == (3 * 81, 2 * 80)
+    assert engine.pages.usage == (20 + 3) / 64
+    engine.scheduler._preempt(engine.scheduler.running[2])
+    engine.step()
+    assert engine.batches[1].admitted == [2]
+    assert (engine.batches[1].asked, engine.batches[1].found) == (0, 0), "it is counted once"
+
+
+def test_a_step_passes_over_a_bounded_number_of_those_that_wait_for_another_one():
+    engine = driver(count=4096, size=4, max_batch_tokens=64)
+    for number in range(2 * PASSED):
+        engine.add([*PREFIX, number], 1)
+    late = engine.add([7, 8, 9], 1)
+    engine.step()
+    assert ids(engine.batches[0]) == [0]
+    looked_at = [sequence for sequence in engine.scheduler.waiting.values() if sequence.names]
+    assert len(looked_at) <= PASSED
+    engine.finish()
+    assert engine.outcomes[late].tokens == expected([7, 8, 9], 1)
 
 
 def test_nobody_waits_for_a_held_one():

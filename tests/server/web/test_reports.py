@@ -11,6 +11,9 @@ from tests.support.echo_engine import echo_engine
 from tests.support.front_end import front_end
 
 NAMES = {
+    "kv_cache_usage_perc",
+    "prefix_cache_queries",
+    "prefix_cache_hits",
     "num_requests_running",
     "num_requests_waiting",
     "time_to_first_token_seconds",
