@@ -200,6 +200,20 @@ ENGINE = (
         "The generation of the InferenceModel whose settings each pod runs.",
         {"{{pod}}": gauge("realtime_serve_settings_generation", "fleet, pod", "max")},
     ),
+    Panel(
+        "KV cache in use",
+        "Share of the KV cache that sequences hold. What they left behind for others that begin alike counts as free.",
+        {"{{pod}}": gauge("realtime_serve_kv_cache_usage_perc", "fleet, pod", "max")},
+        unit="percentunit",
+    ),
+    Panel(
+        "Prompt tokens found in the cache",
+        "Tokens of prompts that the engine took in, and how many of them others had computed already.",
+        {
+            "all": rate("realtime_serve_prefix_cache_queries_total"),
+            "found": rate("realtime_serve_prefix_cache_hits_total"),
+        },
+    ),
 )
 
 OPERATOR = (
