@@ -12,6 +12,7 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -49,9 +50,13 @@ def main() -> int:
         signal.signal(number, signal.SIG_IGN)
     configure_logging("info")
     os.environ.update(NO_BARS)
-    link = Link(socket.socket(fileno=int(_value("--fd"))))
+    return until_the_end(serve, Link(socket.socket(fileno=int(_value("--fd")))))
+
+
+def until_the_end(run: Callable[[Link], None], link: Link) -> int:
+    """The process's exit status. Whatever ends it but the front end's own will is told first."""
     try:
-        serve(link)
+        run(link)
     except FrontEndGone:
         return 0
     except EngineFailed as failure:

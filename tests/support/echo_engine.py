@@ -15,16 +15,20 @@ from typing import Any
 
 from realtime_serve.engine.batch import Batch, Result
 from realtime_serve.engine.client import Engine
-from realtime_serve.engine.link import FrontEndGone, Link
-from realtime_serve.engine.messages import Failed, Load, ModelCard, Progress, Ready, TokenLogprob
+from realtime_serve.engine.link import Link
+from realtime_serve.engine.messages import Load, ModelCard, Progress, Ready, TokenLogprob
 from realtime_serve.engine.sequence import Sequence
 from realtime_serve.engine.worker import Worker
+from realtime_serve.engine_process import until_the_end
+from realtime_serve.errors import EngineFailed
 
 VOCABULARY = 260
 END = 259  # <|im_end|> of tiny_tokenizers
 LENGTH = 2048
 BACKWARDS = "backwards"
 """A file in the model's directory: these weights read the prompt from its end."""
+FAULT = "fault"
+"""A file in the model's directory: the next step goes wrong in the way that it says (raise, memory, wedge), once."""
 OUT_OF_MEMORY = "out-of-memory"
 """A file in the model's directory: these weights do not fit."""
 
@@ -47,11 +51,22 @@ class EchoRunner:
             no_grammar="it echoes its prompt",
         )
         self._step_seconds = step_seconds
+        self._fault = Path(directory) / FAULT
         self._backwards = (Path(directory) / BACKWARDS).exists()
 
     def run(self, batch: Batch) -> list[Result]:
+        if self._fault.exists():
+            self._break(self._fault.read_text())
         time.sleep(self._step_seconds)  # stands for the computation
         return [self._next(row.sequence) for row in batch.rows if row.samples]
+
+    def _break(self, kind: str) -> None:
+        self._fault.unlink()
+        if kind == "wedge":
+            time.sleep(3600)  # the process is killed before
+        raise RuntimeError(
+            "can't allocate memory: you tried to allocate 9 bytes" if kind == "memory" else "a bad day"
+        )
 
     def _next(self, sequence: Sequence) -> Result:
         """Its logprob is -0.5, and the tokens after it follow as the next likeliest, each a half less so."""
@@ -77,21 +92,20 @@ def main() -> None:
     parser.add_argument("--load-seconds", type=float)
     parser.add_argument("--end", type=int)
     arguments = parser.parse_args()
-    link = Link(socket.socket(fileno=arguments.fd))
-    try:
+
+    def serve(link: Link) -> None:
         load = link.receive_load()
         link.send(Progress("loading", "loading nothing"))
         time.sleep(arguments.load_seconds)
         if (Path(load.model) / OUT_OF_MEMORY).exists():
-            link.send(Failed("OutOfMemory", "the weights do not fit into memory"))
-            return
+            raise EngineFailed("OutOfMemory", "the weights do not fit into memory")
         runner = EchoRunner(load.model, arguments.step_seconds, arguments.end)
         worker = Worker(runner, link)
         worker.warm_up()
         link.send(Ready(runner.card))
         worker.run()
-    except FrontEndGone:
-        return
+
+    sys.exit(until_the_end(serve, Link(socket.socket(fileno=arguments.fd))))
 
 
 if __name__ == "__main__":

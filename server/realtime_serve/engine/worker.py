@@ -50,7 +50,8 @@ class Worker:
         pages = PageTable(count=runner.page_count, size=runner.page_size)
         self._longest = min(runner.card.max_model_length, pages.count * pages.size)
         self._scheduler = Scheduler(pages, Configure())
-        self._failed_steps = 0
+        self._failures: list[Exception] = []
+        """Of the steps since the last one that did not fail."""
         self._stopping = False
 
     def warm_up(self) -> None:
@@ -88,8 +89,9 @@ class Worker:
             return
         emissions = self._compute(batch)
         self._link.send(self._frame(emissions, time.monotonic() - begin, batch))
-        if self._failed_steps >= FAILED_STEPS:
-            raise StepsFail(f"{FAILED_STEPS} steps in a row failed, the last one with {emissions[0].error}")
+        if len(self._failures) >= FAILED_STEPS:
+            last = self._failures[-1]
+            raise StepsFail(f"{FAILED_STEPS} steps in a row failed, the last one with {told(last)}") from last
 
     def _compute(self, batch: Batch) -> list[Emission]:
         """Whatever the model raises ends the sequences that were in the step, and no other."""
@@ -97,9 +99,9 @@ class Worker:
             results = self._runner.run(batch)
         except Exception as error:
             log.exception("a step failed", extra={"fields": {"sequences": len(batch.rows)}})
-            self._failed_steps += 1
-            return self._scheduler.fail(batch, f"{type(error).__name__}: {error}")
-        self._failed_steps = 0
+            self._failures.append(error)
+            return self._scheduler.fail(batch, told(error))
+        self._failures.clear()
         return self._scheduler.apply(batch, results)
 
     def _frame(self, emissions: list[Emission], seconds: float = 0.0, batch: Batch = NO_BATCH) -> Step:
@@ -159,3 +161,8 @@ class Worker:
             seed=secrets.randbits(63) if seed is None else seed,
         )
         self._scheduler.add(sequence)
+
+
+def told(error: Exception) -> str:
+    """In one line, for readers of streams."""
+    return f"{type(error).__name__}: {error}".rstrip(": ")
