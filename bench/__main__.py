@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import sys
 
-from bench import prefix, streaming, throughput
+from bench import mixed, prefix, streaming, throughput
 
-TABLES = {"prefix": prefix.main, "streaming": streaming.main, "throughput": throughput.main}
+TABLES = {
+    "mixed": mixed.main,
+    "prefix": prefix.main,
+    "streaming": streaming.main,
+    "throughput": throughput.main,
+}
 
 
 def main() -> None:
