@@ -7,29 +7,24 @@ left to the front end, which alone decides when to stop.
 from __future__ import annotations
 
 import ctypes
-import logging
 import os
 import signal
 import socket
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
-from realtime_serve.engine.link import FrontEndGone, Link
-from realtime_serve.engine.messages import Failed, Load, Progress, Ready, Transfer
+from realtime_serve.engine.ending import until_the_end
+from realtime_serve.engine.link import Link
+from realtime_serve.engine.messages import Load, Progress, Ready, Transfer
 from realtime_serve.engine.runner import Runner
-from realtime_serve.engine.shortage import reason_of
-from realtime_serve.engine.worker import StepsFail, Worker
-from realtime_serve.errors import EngineFailed
+from realtime_serve.engine.worker import Worker
 from realtime_serve.logs import configure_logging
 from realtime_serve.settings.source import Source
 from realtime_serve.sources import meter
 from realtime_serve.sources.cache import DEFAULT_CACHE, Cache
 from realtime_serve.sources.fetching import fetch
-
-log = logging.getLogger("realtime_serve.engine")
 
 PR_SET_PDEATHSIG = 1
 NO_BARS = {"TQDM_DISABLE": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
@@ -51,22 +46,6 @@ def main() -> int:
     configure_logging("info")
     os.environ.update(NO_BARS)
     return until_the_end(serve, Link(socket.socket(fileno=int(_value("--fd")))))
-
-
-def until_the_end(run: Callable[[Link], None], link: Link) -> int:
-    """The process's exit status. Whatever ends it but the front end's own will is told first."""
-    try:
-        run(link)
-    except FrontEndGone:
-        return 0
-    except EngineFailed as failure:
-        return give_up(link, reason_of(failure, failure.reason), str(failure))
-    except StepsFail as failure:
-        return give_up(link, reason_of(failure, "StepsFail"), str(failure))
-    except Exception as failure:  # nobody above would see it: tell the front end before the process ends
-        log.exception("unexpected")
-        return give_up(link, reason_of(failure, "EngineCrashed"), f"{type(failure).__name__}: {failure}")
-    return 0
 
 
 def keep_memory() -> None:
@@ -127,15 +106,6 @@ def load_own(reference: str) -> Runner:
 
 def _value(flag: str) -> str:
     return sys.argv[sys.argv.index(flag) + 1]
-
-
-def give_up(link: Link, reason: str, message: str) -> int:
-    log.error("engine failed", extra={"fields": {"reason": reason, "message": message}})
-    try:
-        link.send(Failed(reason, message))
-    except FrontEndGone:
-        return 1
-    return 1
 
 
 if __name__ == "__main__":

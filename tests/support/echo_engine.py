@@ -15,11 +15,11 @@ from typing import Any
 
 from realtime_serve.engine.batch import Batch, Result
 from realtime_serve.engine.client import Engine
+from realtime_serve.engine.ending import until_the_end
 from realtime_serve.engine.link import Link
 from realtime_serve.engine.messages import Load, ModelCard, Progress, Ready, TokenLogprob
 from realtime_serve.engine.sequence import Sequence
 from realtime_serve.engine.worker import Worker
-from realtime_serve.engine_process import until_the_end
 from realtime_serve.errors import EngineFailed
 
 VOCABULARY = 260
