@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from realtime_serve.engine.client import Engine
 from realtime_serve.engine.messages import Configure, Load, Sampling
@@ -35,10 +36,10 @@ class Timed:
 
 
 @asynccontextmanager
-async def engine(directory: Path, batch: int = 128) -> AsyncIterator[Engine]:
+async def engine(directory: Path, batch: int = 128, **more: Any) -> AsyncIterator[Engine]:
     command = [sys.executable, "-m", "realtime_serve.engine_process"]
     load = Load(model=str(directory), dtype="bfloat16", max_model_length=1024)
-    started = Engine(command=command, load=load, environment=ENVIRONMENT)
+    started = Engine(command=command, load=load, environment=ENVIRONMENT, **more)
     await started.start()
     await started.configure(Configure(max_batch_size=batch))
     yield started
