@@ -44,6 +44,8 @@ class World:
         self.questions: list[Verify] = []
         """Golden prompts that are being asked."""
         self.prompts: dict[str, str] | None = None
+        self.endpoints_stand_still = False
+        """Those of the active Service: the controller that writes them is slow."""
         self.capacity = 1000
         """Pods that fit; what is above waits unborn."""
         self.room_is_known = False
@@ -168,7 +170,7 @@ class World:
 
     def _route(self) -> None:
         for (kind, name), child in self.children.items():
-            if kind != "Service":
+            if kind != "Service" or (name == "chat" and self.endpoints_stand_still):
                 continue
             selector = child.content.get("spec", {}).get("selector") or {}
             fleet = self.fleets.get(selector.get(names.LABEL_FLEET, ""))

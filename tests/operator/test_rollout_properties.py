@@ -193,6 +193,10 @@ class Rollouts(RuleBasedStateMachine):
     def capacity_comes_and_goes(self, pods, known):
         self.cluster.capacity, self.cluster.room_is_known = pods, known
 
+    @rule(slow=st.booleans())
+    def endpoints_lag_behind(self, slow):
+        self.cluster.endpoints_stand_still = slow
+
     @rule(version=st.sampled_from([*VERSIONS, None]))
     def a_version_grows_or_all_shrink(self, version):
         if version:
@@ -264,6 +268,7 @@ class Rollouts(RuleBasedStateMachine):
     def teardown(self):
         """When faults stop, the version asked for comes to serve, and then nothing is left to do."""
         cluster = self.cluster
+        cluster.endpoints_stand_still = False
         self.strangers_go()
         for fleet in cluster.fleets.values():
             fleet.pods = [pod for pod in fleet.pods if not pod.node_lost]
