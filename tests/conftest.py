@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import os
 
+from hypothesis import settings
+
 # Before anything imports torch: threads that spin while they wait make tests ten times slower as soon as two processes run.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+settings.register_profile("untimed", deadline=None)  # a busy machine fails no test
+settings.load_profile("untimed")
 
 
 def pytest_addoption(parser):
