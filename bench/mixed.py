@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 from statistics import median
 
@@ -40,6 +41,8 @@ async def disturbed(engine: Engine, seed: int, firsts: list[float]) -> list[floa
         return await gaps(engine, seed)
     finally:
         arriving.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await arriving  # its last prompt has left the engine before anything else is measured
 
 
 async def measure() -> str:

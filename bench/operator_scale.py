@@ -25,8 +25,8 @@ import psutil
 
 from hack.apiserver import ControlPlane, FakePods
 from hack.apiserver.plane import ADMIN, OPERATOR, free_port
+from tests.support.crd import install_crd
 
-ROOT = Path(__file__).resolve().parent.parent
 NAMESPACE = "crowd"
 GROUP = "/apis/realtime-serve.io/v1alpha1"
 MODELS = f"{GROUP}/namespaces/{NAMESPACE}/inferencemodels"
@@ -93,8 +93,7 @@ def writes_of(event: dict[str, Any], name: str) -> bool:
 
 async def measure(count: int, rest: float, edits: int) -> None:
     with tempfile.TemporaryDirectory() as folder, ControlPlane(Path(folder)) as plane:
-        plane.kube.run("apply", "--server-side", "-f", str(ROOT / "crds/inferencemodels.yaml"))
-        plane.kube.run("wait", "--for=condition=Established", "crd/inferencemodels.realtime-serve.io")
+        install_crd(plane.kube)
         rights = ("--clusterrole=cluster-admin", "--user=operator")
         plane.kube.run("create", "clusterrolebinding", "operator", *rights)
         connector = aiohttp.TCPConnector(ssl=False, limit=8)

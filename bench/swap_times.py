@@ -24,7 +24,7 @@ from hack.cluster import Cluster
 from hack.demo.parts import build_images
 from hack.kube import Kube, Manifest
 from inference_operator.names import LABEL_FLEET
-from tests.support.crd import ROOT
+from tests.support.crd import install_crd
 from tests.support.models import ROLLOUT_SECONDS, current, publish, settled_on, tiny_model
 from tests.support.operator_process import OperatorProcess
 from tests.support.traffic import address, await_reachable
@@ -51,17 +51,6 @@ def ask(url: str, tokens: int = 1) -> Answer:
         return Answer(answer.status, answer.headers["X-Model-Version"] or "", time.monotonic())
     finally:
         connection.close()
-
-
-def seconds_until(
-    url: str, since: Callable[[], float], seen: Callable[[Answer], bool], tokens: int = 1
-) -> float:
-    """From a moment, known once it has come, to the end of the first answer that shows the effect."""
-    deadline = time.monotonic() + PATIENCE
-    while not seen(answer := ask(url, tokens)):
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"not within {PATIENCE:.0f} s; the last answer was {answer}")
-    return answer.ended - since()
 
 
 class Selection:
@@ -102,7 +91,7 @@ class Bench:
         wanted = f"{self._version}.0.0"
         selection = Selection(self.kube)
         self._edit(model={"version": wanted})
-        taken = seconds_until(self.url, selection.at, lambda answer: answer.version == wanted)
+        taken = self._seconds_until(selection.at, lambda answer: answer.version == wanted)
         self.kube.wait("im", "chat", warm_behind(wanted), ROLLOUT_SECONDS)
         return taken
 
@@ -110,17 +99,28 @@ class Bench:
         wanted = self.kube.get("im", "chat")["status"]["previous"]["version"]
         began = time.monotonic()
         self._edit(model={"version": wanted})
-        taken = seconds_until(self.url, lambda: began, lambda answer: answer.version == wanted)
+        taken = self._seconds_until(lambda: began, lambda answer: answer.version == wanted)
         self.kube.wait("im", "chat", warm_behind(wanted), ROLLOUT_SECONDS)
         return taken
 
     def live_limit(self) -> float:
         began = time.monotonic()
         self._edit(limits={"maxTokens": 7})
-        taken = seconds_until(self.url, lambda: began, lambda answer: answer.status == 400, tokens=8)
+        taken = self._seconds_until(lambda: began, lambda answer: answer.status == 400, tokens=8)
         self._edit(limits={"maxTokens": 4096})
-        seconds_until(self.url, lambda: began, lambda answer: answer.status == 200, tokens=8)
+        self._seconds_until(lambda: began, lambda answer: answer.status == 200, tokens=8)
         return taken
+
+    def _seconds_until(
+        self, since: Callable[[], float], seen: Callable[[Answer], bool], tokens: int = 1
+    ) -> float:
+        """From a moment, known once it has come, to the end of the first answer that shows the effect."""
+        deadline = time.monotonic() + PATIENCE
+        while not seen(answer := ask(self.url, tokens)):
+            if time.monotonic() > deadline:
+                told = self.kube.run("describe", "im", "chat")
+                raise TimeoutError(f"not within {PATIENCE:.0f} s; the last answer was {answer}\n{told}")
+        return answer.ended - since()
 
     def _edit(self, **changes: object) -> None:
         self.kube.patch("im", "chat", {"spec": changes})
@@ -142,9 +142,7 @@ def served() -> Iterator[Kube]:
     publish()
     image = build_images().server
     cluster = Cluster.up()
-    cluster.kube.run(
-        "apply", "--server-side", "--force-conflicts", "-f", str(ROOT / "crds/inferencemodels.yaml")
-    )
+    install_crd(cluster.kube)
     namespace = f"bench-{uuid4().hex[:8]}"
     cluster.kube.run("create", "namespace", namespace)
     kube = cluster.kube.within(namespace)

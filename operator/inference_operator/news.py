@@ -37,22 +37,18 @@ _ALARMING = {
 
 _WATCHED = {Condition.PROGRESSING, Condition.DEGRADED, Condition.AVAILABLE}
 _TOLD_BY_THE_STEP = {Condition.PROGRESSING, Condition.DEGRADED}
-"""The step that ends a rollout has told already why it failed; that nothing serves any more is another matter."""
+"""The step that gives a version up has told already why; that nothing serves any more is another matter."""
 
 
 def _warnings(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Event]:
     """A Warning when a condition comes to have a reason that a person should hear of; once, not each round."""
-    told = _TOLD_BY_THE_STEP if after["phase"] == Phase.FAILED != before.get("phase") else set()
-    goes_back = (
-        "previous" in after or after["phase"] == Phase.ROLLING_BACK
-    )  # and the step that begins it tells why
+    given_up = after["phase"] in {Phase.FAILED, Phase.ROLLING_BACK} and after["phase"] != before.get("phase")
+    told = _TOLD_BY_THE_STEP if given_up else set()
     old = {each.get("type"): each.get("reason") for each in before.get("conditions") or ()}
     heard = set()
     for condition in after["conditions"]:
         reason = condition["reason"]
-        watched = condition["type"] in _WATCHED - told and not (
-            reason == Reason.ANALYSIS_BREACHED and goes_back
-        )
+        watched = condition["type"] in _WATCHED - told
         if watched and reason in _ALARMING and reason != old.get(condition["type"]) and reason not in heard:
             heard.add(reason)
             yield Event(type="Warning", reason=reason, message=condition["message"])

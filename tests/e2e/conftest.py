@@ -9,7 +9,7 @@ import pytest
 from hack.cluster import Cluster
 from hack.demo.parts import RELEASE, build_images
 from inference_operator.cluster.client import Client
-from tests.support.crd import ROOT
+from tests.support.crd import install_crd
 from tests.support.models import ROLLOUT_SECONDS, publish, settled_on, tiny_model
 from tests.support.operator_process import OperatorProcess
 from tests.support.traffic import LiveStreams, address
@@ -18,10 +18,7 @@ from tests.support.traffic import LiveStreams, address
 @pytest.fixture(scope="session")
 def cluster():
     up = Cluster.up()
-    up.kube.run("apply", "--server-side", "--force-conflicts", "-f", str(ROOT / "crds/inferencemodels.yaml"))
-    up.kube.run(
-        "wait", "--for=condition=Established", "crd/inferencemodels.realtime-serve.io", "--timeout=60s"
-    )
+    install_crd(up.kube)
     with demo_asleep(up.kube.within(RELEASE)):
         yield up
 

@@ -71,7 +71,7 @@ def test_the_api_server_and_the_operator_accept_the_same_specs_with_the_same_def
     seen = Counter()
 
     @given(specs())
-    @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck))
     def compare(spec):
         stored, refused = api.admit(spec)
         seen["stored" if stored else "refused"] += 1

@@ -141,7 +141,7 @@ EDITS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     version=st.sampled_from([V1, V2]), sections=EDITS, streams=st.integers(0, 3), rounds=st.integers(0, 15)
 )

@@ -313,7 +313,6 @@ def check_rest(cluster: ModelCluster) -> None:
 Rollouts.TestCase.settings = settings(
     max_examples=EXAMPLES,
     stateful_step_count=20,
-    deadline=None,
     suppress_health_check=list(HealthCheck),
     report_multiple_bugs=False,
 )
@@ -325,7 +324,7 @@ test_rollouts_keep_their_promises = Rollouts.TestCase
     kill=st.integers(0, 40),
     after=st.integers(0, 6),
 )
-@settings(max_examples=EXAMPLES, deadline=None)
+@settings(max_examples=EXAMPLES)
 def test_a_kill_between_any_two_actions_changes_nothing_but_time(edits, kill, after):
     assert _end(edits, kill=kill, after=after) == _end(edits, kill=None, after=0)
 
@@ -346,7 +345,7 @@ def _end(edits, *, kill, after):
 
 
 @given(asked=wanted(), streams=st.integers(0, 3))
-@settings(max_examples=EXAMPLES // 5, deadline=None)
+@settings(max_examples=EXAMPLES // 5)
 def test_a_rollout_that_fails_leaves_the_active_fleet_as_it_was(asked, streams):
     cluster = WatchedCluster()
     cluster.edit(spec(VERSIONS[0], replicas=2))
@@ -367,7 +366,7 @@ def test_a_rollout_that_fails_leaves_the_active_fleet_as_it_was(asked, streams):
 
 
 @given(asked=wanted(), rounds=st.integers(0, 40))
-@settings(max_examples=EXAMPLES // 5, deadline=None)
+@settings(max_examples=EXAMPLES // 5)
 def test_a_model_that_is_being_deleted_gets_nothing_more(asked, rounds):
     cluster = WatchedCluster()
     cluster.edit(asked)

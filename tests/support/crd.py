@@ -6,12 +6,21 @@ from typing import Any
 
 import yaml
 
+from hack.kube import Kube
+
 ROOT = Path(__file__).resolve().parents[2]
+CRD = ROOT / "crds/inferencemodels.yaml"
 Schema = dict[str, Any]
 
 
 def read_crd() -> Schema:
-    return yaml.safe_load((ROOT / "crds/inferencemodels.yaml").read_text())
+    return yaml.safe_load(CRD.read_text())
+
+
+def install_crd(kube: Kube) -> None:
+    """As it is committed; returns when the API server serves it."""
+    kube.run("apply", "--server-side", "--force-conflicts", "-f", str(CRD))
+    kube.run("wait", "--for=condition=Established", f"crd/{read_crd()['metadata']['name']}", "--timeout=60s")
 
 
 def read_schema() -> Schema:

@@ -16,7 +16,7 @@ from hack.apiserver import ControlPlane, FakePods, FakeTraffic
 from hack.apiserver.plane import ADMIN, OPERATOR, OPERATOR_USER
 from hack.kube import Kube
 from tests.support.api_proxy import ApiProxy
-from tests.support.crd import ROOT
+from tests.support.crd import install_crd
 from tests.support.models import settled_on
 from tests.support.operator_process import OperatorProcess
 
@@ -27,9 +27,7 @@ LEASE = "realtime-serve"
 
 def prepare(plane: ControlPlane) -> None:
     """The resource definition, and the chart's own rights for the operator's user."""
-    crd = ROOT / "crds/inferencemodels.yaml"
-    plane.kube.run("apply", "--server-side", "-f", str(crd))
-    plane.kube.run("wait", "--for=condition=Established", "crd/inferencemodels.realtime-serve.io")
+    install_crd(plane.kube)
     subjects = [{"kind": "User", "name": OPERATOR_USER, "apiGroup": "rbac.authorization.k8s.io"}]
     rendered = chart.render(VALUES)
     plane.kube.run("create", "namespace", LEASE)

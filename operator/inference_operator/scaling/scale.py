@@ -14,6 +14,7 @@ from inference_operator.roles import Scene
 from inference_operator.scaling.demand import Demand, decide, load_of, read_low, recommend
 from inference_operator.scaling.retire import retire, retiring, take_back
 from inference_operator.spec.live import Autoscaling
+from inference_operator.verdicts import count
 
 RETIRING = 1.0
 PERIOD = 15.0
@@ -43,7 +44,11 @@ def scale(scene: Scene) -> Scaling:
             replicas=demand.pods,
             marks=marks,
             pods=tuple(take_back(fleet.live_pods)),
-            events=(_event(f"Fleet {fleet.name} grows from {fleet.replicas} to {demand.pods} pods{why}."),),
+            events=(
+                _event(
+                    f"Fleet {fleet.name} grows from {fleet.replicas} to {count(demand.pods, 'pod')}{why}."
+                ),
+            ),
         )
     if demand.pods == fleet.replicas:
         return Scaling(marks=marks, pods=tuple(take_back(fleet.live_pods)))
@@ -56,10 +61,12 @@ def _shrink(scene: Scene, fleet: Fleet, size: int, marks: Mapping[str, str | Non
     if leaving.begun:
         pods, why = ", ".join(leaving.begun), _load(scene, fleet)
         events.append(
-            _event(f"Fleet {fleet.name} shrinks to {size} pods{why}: {pods} finish their streams and leave.")
+            _event(
+                f"Fleet {fleet.name} shrinks to {count(size, 'pod')}{why}. Told to finish their streams and leave: {pods}."
+            )
         )
     if leaving.done:
-        events.append(_event(f"Fleet {fleet.name} has {fleet.replicas - leaving.done} pods now."))
+        events.append(_event(f"Fleet {fleet.name} has {count(fleet.replicas - leaving.done, 'pod')} now."))
     return Scaling(
         replicas=fleet.replicas - leaving.done if leaving.done else None,
         marks=marks,

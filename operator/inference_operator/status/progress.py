@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 from inference_operator import gates, judging, names, verifying
 from inference_operator.actions import write_time
-from inference_operator.keeping import kept_until
 from inference_operator.reasons import Phase, Reason
-from inference_operator.status import begun
+from inference_operator.status import begun, blocks
 from inference_operator.verdicts import count
 
 if TYPE_CHECKING:
@@ -161,11 +160,8 @@ def _what_now(scene: Scene, failed: Fleet) -> str:
 
 def _stable(scene: Scene) -> Told:
     message = f"Version {scene.spec.model.version} is the active one; no rollout is under way."
-    kept, until = scene.previous, kept_until(scene, scene.previous) if scene.previous else None
-    if kept and until and scene.observed.now < until:
-        message += (
-            f" Version {kept.version} is kept warm until {write_time(until)}: an edit back to it is a flip."
-        )
+    if kept := blocks.previous(scene):
+        message += f" Version {kept['version']} is kept warm until {kept['keptUntil']}: an edit back to it is a flip."
     return False, Reason.STABLE, message
 
 

@@ -68,7 +68,7 @@ def letters_by_token() -> dict[int, int]:
 
 
 @given(st.data())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_whatever_is_drawn_from_what_is_allowed_follows_the_schema(grammars, data):
     text = walk(
         grammars, sequence(PERSON), lambda allowed: data.draw(st.sampled_from(sorted(allowed, reverse=True)))

@@ -86,5 +86,5 @@ class Engine(RuleBasedStateMachine):
                 assert (outcome.finish, outcome.tokens) == (FinishReason.LENGTH, self.wanted[number])
 
 
-Engine.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+Engine.TestCase.settings = settings(max_examples=150, stateful_step_count=40)
 TestWhateverComes = Engine.TestCase

@@ -44,6 +44,13 @@ def test_what_a_process_holds_for_itself_is_used(tmp_path, version):
     assert left_in_container(container(tmp_path, version, limit=2 * GIB, anon=GIB)) == GIB
 
 
+@pytest.mark.parametrize("version", [1, 2])
+def test_where_the_kinds_of_memory_are_not_told_all_of_it_is_used(tmp_path, version):
+    root = container(tmp_path, version, limit=2 * GIB, anon=GIB, old=GIB // 2)
+    (root / FILES[version][2]).unlink()
+    assert left_in_container(root) == GIB // 2
+
+
 def test_without_a_limit_there_is_none_to_come_up_to(tmp_path):
     assert left_in_container(container(tmp_path, 2, limit="max", anon=GIB)) is None
     assert left_in_container(tmp_path / "nothing") is None
