@@ -36,7 +36,7 @@ STAGES = (
     Stage("layers", (str(Path(sys.executable).with_name("lint-imports")), "--no-cache")),
     Stage("verify", (sys.executable, "-m", "hack.generate", "--check")),
     Stage("unit", (sys.executable, "-m", "pytest", "-q", "-m", "not cluster"), is_pytest=True),
-    Stage("e2e", (sys.executable, "-m", "pytest", "-v", "-m", "cluster", "tests/e2e"), is_pytest=True),
+    Stage("e2e", (sys.executable, "-m", "pytest", "-q", "-m", "cluster", "tests/e2e"), is_pytest=True),
 )
 
 

@@ -119,9 +119,7 @@ class Operator:
         if lease is not None:
             others.append(asyncio.create_task(lease.hold()))
         stop_kopf = asyncio.Event()
-        listener = Listener(
-            queue=self.queue, namespaces=self.options.namespaces, on_ready=self._listen_for_signals
-        )
+        listener = Listener(queue=self.queue, namespaces=self.options.namespaces)
         events = asyncio.create_task(listener.run(stop_kopf))
         try:
             await self._first_of(events, *others, *workers, cancel=False)
@@ -218,6 +216,10 @@ async def _run(chosen: Options) -> int:
         level=chosen.log_level.upper(), format="%(asctime)s %(levelname)-7s %(name)s: %(message)s"
     )
     logging.getLogger("kopf.objects").setLevel(logging.WARNING)  # else two lines for each event
+    # kopf has a thread of its own, and warns that signals are not its: they are ours.
+    logging.getLogger("kopf._core.reactor.running").addFilter(
+        lambda record: "OS signals are ignored" not in record.msg
+    )
     if chosen.kubeconfig:
         os.environ["KUBECONFIG"] = chosen.kubeconfig  # kopf reads it there
     await Operator(chosen).run()

@@ -1,4 +1,4 @@
-"""kopf as an event source: what happens to a model or to one of its children becomes a key in the queue.
+"""kopf as an event source: what happens to a model or to one of its children becomes a key.
 
 Only `on.event` handlers exist: kopf then writes no finalizer and no annotation, and keeps no state that could go stale.
 """
@@ -6,17 +6,13 @@ Only `on.event` handlers exist: kopf then writes no finalizer and no annotation,
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import kopf
 
 from inference_operator import names
 from inference_operator.controller.metrics import Key
-from inference_operator.controller.queue import WorkQueue
-
-COALESCE = 0.05
-"""Seconds for which events of one model are gathered into one run."""
 
 CHILDREN = (
     ("apps", "v1", "deployments"),
@@ -30,24 +26,28 @@ CHILDREN = (
 """(group, version, plural). EndpointSlices carry the labels of their Service."""
 
 
-def make_registry(queue: WorkQueue[Key]) -> kopf.OperatorRegistry:
-    """Handlers that put keys into `queue`."""
+def make_registry(tell: Callable[[Key], None], end: Callable[[], None]) -> kopf.OperatorRegistry:
+    """Handlers that tell whose model to look at; `end` is called when kopf has begun to end."""
     registry = kopf.OperatorRegistry()
 
     async def model_changed(body: kopf.Body, memo: kopf.Memo, **_: Any) -> None:
         seen = memo.get("asked")
         memo["asked"] = asked = _asked(body)
         if asked != seen:
-            queue.add_after(Key(body["metadata"]["namespace"], body["metadata"]["name"]), COALESCE)
+            tell(Key(body["metadata"]["namespace"], body["metadata"]["name"]))
 
     async def child_changed(body: kopf.Body, **_: Any) -> None:
         model = body["metadata"]["labels"][names.LABEL_MODEL]
-        queue.add_after(Key(body["metadata"]["namespace"], model), COALESCE)
+        tell(Key(body["metadata"]["namespace"], model))
 
     async def log_in(**context: Any) -> kopf.ConnectionInfo | None:
         return kopf.login_with_service_account(**context) or kopf.login_with_kubeconfig(**context)
 
+    async def ending(**_: Any) -> None:
+        end()
+
     kopf.on.login(registry=registry)(log_in)
+    kopf.on.cleanup(registry=registry)(ending)
     kopf.on.event(names.GROUP, names.VERSION, names.PLURAL, registry=registry)(model_changed)
     for group, version, plural in CHILDREN:
         labels: dict[str, Any] = {names.LABEL_MODEL: kopf.PRESENT}
@@ -67,6 +67,9 @@ def make_settings(*, clusterwide: bool) -> kopf.OperatorSettings:
     settings.watching.connect_timeout = 10
     settings.networking.request_timeout = 30
     settings.networking.connect_timeout = 5
+    settings.process.ultimate_exiting_timeout = (
+        None  # else a kopf that broke kills all of us ten minutes later
+    )
     # An API server that comes back is heard again after 5 s at most; after two minutes kopf ends, and is begun anew.
     settings.networking.error_backoffs = (1, 1, 2, 3, *[5] * 24)
     for group, version, plural in CHILDREN:

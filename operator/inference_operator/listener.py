@@ -9,11 +9,12 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-import kopf
-
-from inference_operator import handlers
 from inference_operator.controller.metrics import Key
 from inference_operator.controller.queue import WorkQueue
+from inference_operator.kopf_thread import KopfThread
+
+COALESCE = 0.05
+"""Seconds for which events of one model are gathered into one run."""
 
 PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0)
 """Seconds before kopf is begun anew. When it fails once more in a row than these, its error is ours."""
@@ -30,8 +31,6 @@ class Listener:
     queue: WorkQueue[Key]
     namespaces: Sequence[str]
     """Empty: all of the cluster."""
-    on_ready: Callable[[], None]
-    """Called when kopf has put its own signal handlers in place."""
     pauses: Sequence[float] = PAUSES
     clock: Callable[[], float] = time.monotonic
 
@@ -53,29 +52,22 @@ class Listener:
                 await _sleep(pause, stop)
 
     async def _listen(self, stop: asyncio.Event) -> None:
-        ready = asyncio.Event()
-        running = asyncio.create_task(self._kopf(stop, ready))
-        waiting = asyncio.create_task(ready.wait())
-        try:
-            await asyncio.wait((running, waiting), return_when=asyncio.FIRST_COMPLETED)
-            self.on_ready()
-            await running
-        finally:
-            waiting.cancel()
-            running.cancel()
-            await asyncio.gather(running, waiting, return_exceptions=True)
+        loop = asyncio.get_running_loop()
 
-    async def _kopf(self, stop: asyncio.Event, ready: asyncio.Event) -> None:
-        clusterwide = not self.namespaces
-        await kopf.operator(
-            registry=handlers.make_registry(self.queue),
-            settings=handlers.make_settings(clusterwide=clusterwide),
-            clusterwide=clusterwide,
-            namespaces=self.namespaces,
-            standalone=True,
-            stop_flag=stop,
-            ready_flag=ready,
-        )
+        def tell(key: Key) -> None:
+            loop.call_soon_threadsafe(self._hear, key)
+
+        thread = KopfThread(tell, self.namespaces)
+        ended, stopping = thread.start(), asyncio.create_task(stop.wait())
+        try:
+            await asyncio.wait((ended, stopping), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopping.cancel()
+            thread.stop()
+        await ended
+
+    def _hear(self, key: Key) -> None:
+        self.queue.add_after(key, COALESCE)
 
 
 async def _sleep(seconds: float, stop: asyncio.Event) -> None:

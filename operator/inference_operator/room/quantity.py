@@ -18,7 +18,7 @@ _SUFFIXES = {
 _BYTES = ("memory", "ephemeral-storage", "hugepages-")
 
 
-def parse_quantity(text: str | float) -> Decimal:
+def parse_quantity(text: str | int) -> Decimal:
     """Raises ValueError for what is no quantity."""
     written = str(text).strip()
     suffix = next((known for known in _SUFFIXES if written.endswith(known)), "")
@@ -31,7 +31,7 @@ def parse_quantity(text: str | float) -> Decimal:
     return number * _SUFFIXES.get(suffix, Decimal(1))
 
 
-def parse_amounts(written: Mapping[str, str | int | float]) -> dict[str, Decimal]:
+def parse_amounts(written: Mapping[str, str | int]) -> dict[str, Decimal]:
     """Raises ValueError for what is no quantity."""
     return {resource: parse_quantity(text) for resource, text in written.items()}
 

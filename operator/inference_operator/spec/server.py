@@ -9,7 +9,7 @@ from msgspec import Meta, field
 from inference_operator.room.quantity import parse_amounts
 from inference_operator.spec.base import Name, Section
 
-Quantity = str | int | float
+Quantity = str | int
 
 RESERVED = frozenset(
     f"REALTIME_SERVE_{flag}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 
 import kopf
 import pytest
@@ -19,48 +20,55 @@ class Runs:
         self.ends = list(ends)
         self.count = 0
         self.seconds = 0.0
+        self.begun = threading.Event()
         monkeypatch.setattr(kopf, "operator", self.run)
 
-    async def run(self, *, ready_flag, stop_flag, **_):
+    async def run(self, *, stop_flag, **_):
         self.count += 1
-        ready_flag.set()
+        self.begun.set()
         end = self.ends.pop(0)
-        if end == "stop":
-            stop_flag.set()
+        if end == "until told":
+            await asyncio.get_running_loop().run_in_executor(None, stop_flag.wait)
             return
         self.seconds += end
         json.loads('{"type": "MODI')
 
 
-def listener(runs, pauses=(0.0, 0.0), on_ready=lambda: None):
-    return Listener(
-        queue=WorkQueue(), namespaces=[], on_ready=on_ready, pauses=pauses, clock=lambda: runs.seconds
-    )
+def listener(runs, pauses=(0.0, 0.0)):
+    return Listener(queue=WorkQueue(), namespaces=[], pauses=pauses, clock=lambda: runs.seconds)
+
+
+async def listen_until_the_last(runs, **options):
+    """Tell it to stop when the run begins that ends only then."""
+    stop = asyncio.Event()
+    running = asyncio.create_task(listener(runs, **options).run(stop))
+    while runs.ends and not running.done():
+        await asyncio.to_thread(runs.begun.wait, 1)
+        runs.begun.clear()
+    stop.set()
+    await asyncio.wait_for(running, 30)
 
 
 async def test_a_broken_watch_is_begun_anew(monkeypatch):
-    runs = Runs(monkeypatch, [0.1, 0.1, "stop"])
-    await listener(runs).run(asyncio.Event())
+    runs = Runs(monkeypatch, [0.1, 0.1, "until told"])
+    await listen_until_the_last(runs)
     assert runs.count == 3
 
 
 async def test_failing_again_and_again_is_an_error_of_ours(monkeypatch):
-    runs = Runs(monkeypatch, [0.1, 0.1, 0.1, "stop"])
+    runs = Runs(monkeypatch, [0.1, 0.1, 0.1, "until told"])
     with pytest.raises(json.JSONDecodeError):
-        await listener(runs).run(asyncio.Event())
+        await listen_until_the_last(runs)
     assert runs.count == 3
 
 
 async def test_a_failure_after_a_good_run_is_a_first_one(monkeypatch):
-    runs = Runs(monkeypatch, [0.1, 0.1, STEADY + 1, 0.1, "stop"])
-    await listener(runs).run(asyncio.Event())
+    runs = Runs(monkeypatch, [0.1, 0.1, STEADY + 1, 0.1, "until told"])
+    await listen_until_the_last(runs)
     assert runs.count == 5
 
 
 async def test_a_pause_ends_when_it_is_told_to_stop(monkeypatch):
     runs = Runs(monkeypatch, [0.1])
-    stop, begun = asyncio.Event(), asyncio.Event()
-    running = asyncio.create_task(listener(runs, pauses=(3600.0,), on_ready=begun.set).run(stop))
-    await begun.wait()
-    stop.set()
-    await asyncio.wait_for(running, 10)
+    await listen_until_the_last(runs, pauses=(3600.0,))
+    assert runs.count == 1
