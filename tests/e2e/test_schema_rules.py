@@ -62,7 +62,7 @@ CASES = [
     ("rollout.drainTimeoutSeconds", 86_401, "should be less than or equal to 86400"),
     ("rollout.progressDeadlineSeconds", 5, "should be greater than or equal to 10"),
     ("rollout.strategy", "Canary", "spec.rollout.strategy: Unsupported value"),
-    (PROMPTS, [{"prompt": "a", "expect": {}}], "should have at least 1 properties"),
+    (PROMPTS, [{"prompt": "a", "expect": {}}], "give exactly one of contains, equals, matches and json"),
     (
         PROMPTS,
         [{"prompt": "a", "expect": {"contains": "b", "equals": "c"}}],
