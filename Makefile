@@ -27,7 +27,7 @@ test: venv ## everything: check, then the tests on a real cluster
 	@$(PYTHON) -m hack.testrun
 
 .PHONY: check
-check: venv lint types layers verify unit ## lint, types, layers, generated files, tests that need no cluster
+check: venv lint types layers verify quick ## lint, types, layers, generated files, quick tests: what to run before each commit
 
 .PHONY: lint
 lint: venv ## ruff, both as linter and as formatter
@@ -41,6 +41,10 @@ types: venv ## mypy --strict
 .PHONY: layers
 layers: venv ## imports go one way (contracts in pyproject.toml)
 	@.venv/bin/lint-imports --no-cache
+
+.PHONY: quick
+quick: venv ## those tests that need no cluster, start no processes and wait for nothing
+	@$(PYTHON) -m pytest -q -m "not cluster and not slow"
 
 .PHONY: unit
 unit: venv ## tests that need no cluster

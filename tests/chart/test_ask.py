@@ -5,9 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 from hack import chart
 from hack.monitoring import find_free_port
 from tests.support.server_process import ServerProcess
+
+pytestmark = pytest.mark.slow
 
 
 def ask(url: str) -> subprocess.CompletedProcess[str]:

@@ -18,6 +18,8 @@ from inference_operator.controller.metrics import Key, Metrics
 from tests.support.dashboard import panel_queries, read_dashboard, variable_queries
 from tests.support.server_process import ServerProcess
 
+pytestmark = pytest.mark.slow
+
 KEY = Key("ai", "chat")
 POD = {"namespace": "ai", "model": "chat", "fleet": "chat-bcdf", "pod": "chat-bcdf-1"}
 STATUS = {

@@ -14,6 +14,8 @@ import yaml
 
 from hack import chart, chart_readme
 
+pytestmark = pytest.mark.slow
+
 GOLDEN = Path(__file__).parent / "golden" / "defaults.yaml"
 VALUES = chart.CHART / "values.yaml"
 EVERYTHING: dict[str, Any] = {

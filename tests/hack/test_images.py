@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from hack.images import inputs
 from hack.images.inputs import IMAGES, InputMissing
 
+pytestmark = pytest.mark.slow
+
 LABELS = {"VERSION": "1", "REVISION": "abc"}
 
 

@@ -14,6 +14,8 @@ from prometheus_client import CollectorRegistry, Gauge, start_http_server
 from hack.monitoring import Prometheus, PrometheusFailedError
 from hack.scrapes import Target, describe_pods, label_selector, namespaces, scrape_pods
 
+pytestmark = pytest.mark.slow
+
 POD_MONITOR = {
     "metadata": {"name": "models", "namespace": "system"},
     "spec": {

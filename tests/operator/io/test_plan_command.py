@@ -11,6 +11,8 @@ import yaml
 
 from tests.support.crd import ROOT
 
+pytestmark = pytest.mark.slow
+
 
 def manifest(version="1.0.0", **sections):
     return {

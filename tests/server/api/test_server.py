@@ -29,7 +29,7 @@ from realtime_serve.errors import (
 )
 from tests.support import own_models
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
 
 PATIENCE = 60
 

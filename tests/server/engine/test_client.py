@@ -15,6 +15,8 @@ from realtime_serve.engine.streams import TokenStream
 from realtime_serve.errors import EngineFailed, EngineGone
 from tests.support.echo_engine import END, echo_engine
 
+pytestmark = pytest.mark.slow
+
 GREEDY = Sampling(temperature=0.0)
 PATIENCE = 30.0
 

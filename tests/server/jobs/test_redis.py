@@ -20,6 +20,8 @@ from tests.support.front_end import PATIENCE, front_end, until
 from tests.support.redis_server import redis_server
 from tests.support.tiny_tokenizers import write_tokenizer
 
+pytestmark = pytest.mark.slow
+
 LONG = {"max_tokens": 1500, "ignore_eos": True}
 
 

@@ -6,6 +6,8 @@ import pytest
 
 from bench import resume
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("kind", ["memory, one server", "Redis, two servers, one killed"])
 async def test_no_reader_loses_doubles_or_mixes_a_token(kind, tmp_path):

@@ -16,6 +16,8 @@ from realtime_serve.engine.messages import FinishReason, Load, Sampling
 from realtime_serve.errors import EngineFailed
 from tests.support.tiny_models import END, continuation, reference, write_model
 
+pytestmark = pytest.mark.slow
+
 COMMAND = [sys.executable, "-m", "realtime_serve.engine_process"]
 PATIENCE = 120.0
 

@@ -10,6 +10,8 @@ from realtime_serve.engine.messages import Sampling
 from tests.support.driving import Driver
 from tests.support.tiny_models import END, FAMILIES, continuation
 
+pytestmark = pytest.mark.slow
+
 PROMPTS = [[(7 * number + 3 * place) % 250 for place in range(1 + 5 * number)] for number in range(9)]
 COUNT = 40
 

@@ -13,6 +13,8 @@ from aiohttp.test_utils import TestServer
 
 from hack.hub.app import Hub
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = """
 import sys
 from pathlib import Path

@@ -13,6 +13,8 @@ from realtime_serve.errors import EngineFailed
 from realtime_serve.sources import cache as caching
 from tests.server.sources.conftest import FILES
 
+pytestmark = pytest.mark.slow
+
 WANTED = {"config.json", "model.safetensors", "tokenizer.json"}
 SCRIPT = """
 import os, signal, sys

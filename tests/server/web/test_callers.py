@@ -11,6 +11,8 @@ import pytest
 from tests.support.echo_engine import echo_engine
 from tests.support.front_end import events, front_end
 
+pytestmark = pytest.mark.slow
+
 KEY = "a-long-random-key-of-the-web-client"
 CLIENTS = [{"name": "web", "keySha256": [hashlib.sha256(KEY.encode()).hexdigest()], "priority": "high"}]
 BEARER = {"Authorization": f"Bearer {KEY}"}

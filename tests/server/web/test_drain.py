@@ -11,6 +11,8 @@ from realtime_serve.generation.draining import STILL_SERVED_SECONDS
 from tests.support.echo_engine import echo_engine
 from tests.support.front_end import PATIENCE, events, front_end, text_of
 
+pytestmark = pytest.mark.slow
+
 ORDER = b'realtime-serve.io/drain="2026-01-01T00:00:00Z"\n'
 
 

@@ -12,6 +12,8 @@ from realtime_serve.generation import served
 from tests.support.echo_engine import FAULT, echo_engine
 from tests.support.front_end import events, front_end, state
 
+pytestmark = pytest.mark.slow
+
 LONG = {"max_tokens": 2000, "ignore_eos": True}
 
 

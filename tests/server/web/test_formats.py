@@ -13,6 +13,8 @@ import pytest
 from tests.support.front_end import events, text_of
 from tests.support.tiny_tokenizers import NO_GAPS
 
+pytestmark = pytest.mark.slow
+
 SCHEMA = {
     "type": "object",
     "properties": {

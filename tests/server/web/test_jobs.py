@@ -14,6 +14,8 @@ from tests.support.echo_engine import echo_engine
 from tests.support.event_source import EventSource
 from tests.support.front_end import PATIENCE, front_end, text_of, until
 
+pytestmark = pytest.mark.slow
+
 LONG = {"max_tokens": 1500, "ignore_eos": True}
 IDLE = {"waiting": 0, "running": 0}
 

@@ -6,12 +6,15 @@ import json
 import re
 
 import jsonschema
+import pytest
 import schemathesis
 
 from realtime_serve.web.openapi.document import document
 from realtime_serve.web.openapi.operations import OPERATIONS
 from realtime_serve.web.routes import routes
 from tests.support.api_cases import run_cases
+
+pytestmark = pytest.mark.slow
 
 EACH = 5
 SEED = 3

@@ -12,6 +12,8 @@ from tests.support.echo_process import EchoProcess
 from tests.support.front_end import front_end
 from tests.support.redis_server import redis_server
 
+pytestmark = pytest.mark.slow
+
 ENTER = {"key": "Enter", "code": "Enter", "number": 13}
 CONTROL = 2
 LOADED = "document.getElementById('model-name').dataset.name"

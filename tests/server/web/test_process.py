@@ -17,6 +17,8 @@ import pytest
 
 from tests.support.front_end import PATIENCE, events, text_of, until
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[3]
 ORDER = 'realtime-serve.io/drain="2026-01-01T00:00:00Z"\n'
 LONG = {"model": "chat", "prompt": "abc", "stream": True, "ignore_eos": True}

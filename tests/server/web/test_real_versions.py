@@ -13,6 +13,8 @@ from tests.support.front_end import events, text_of, until
 from tests.support.server_process import ServerProcess
 from tests.support.tiny_models import continuation, reference, write_model
 
+pytestmark = pytest.mark.slow
+
 PROMPT = [72, 101, 108, 108, 111]
 TOKENS = 40
 

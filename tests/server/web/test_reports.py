@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import re
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.echo_engine import echo_engine
 from tests.support.front_end import front_end
+
+pytestmark = pytest.mark.slow
 
 NAMES = {
     "kv_cache_usage_perc",

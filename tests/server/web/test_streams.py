@@ -13,6 +13,8 @@ from realtime_serve.web.openai.shapes import CompletionShape
 from tests.support.echo_engine import echo_engine
 from tests.support.front_end import PATIENCE, events, front_end, text_of, until
 
+pytestmark = pytest.mark.slow
+
 IDLE = {"waiting": 0, "running": 0}
 LONG = {"max_tokens": 2000, "ignore_eos": True}
 

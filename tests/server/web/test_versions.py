@@ -14,6 +14,8 @@ from tests.support.echo_engine import BACKWARDS, OUT_OF_MEMORY, echo_engine
 from tests.support.front_end import events, front_end, text_of
 from tests.support.tiny_tokenizers import write_tokenizer
 
+pytestmark = pytest.mark.slow
+
 FORWARDS_TEXT, BACKWARDS_TEXT = "abcd" * 25, "dcba" * 25
 TEXTS = {"1.0.0": FORWARDS_TEXT, "2.0.0": BACKWARDS_TEXT}
 LONG = {"max_tokens": 1500, "ignore_eos": True, "stream": True}
