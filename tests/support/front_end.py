@@ -133,6 +133,12 @@ async def events(response: aiohttp.ClientResponse) -> list[Any]:
     return [text if text == "[DONE]" else json.loads(text) for text in found]
 
 
+async def named_events(response):
+    blocks = [block for block in (await response.text()).split("\n\n") if block.startswith("event: ")]
+    pairs = [block.removeprefix("event: ").split("\ndata: ") for block in blocks]
+    return [(name, json.loads(data)) for name, data in pairs]
+
+
 def text_of(chunks: list[Any]) -> str:
     """The text of a stream's chunks, of either kind."""
     choices = [choice for chunk in chunks if isinstance(chunk, dict) for choice in chunk.get("choices", [])]

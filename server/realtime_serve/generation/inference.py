@@ -6,8 +6,11 @@ import asyncio
 import contextlib
 import uuid
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
+
+import msgspec
 
 from realtime_serve.callers.caller import ANYONE, Caller
 from realtime_serve.engine.messages import Sampling
@@ -40,6 +43,7 @@ class InferenceRequest:
         stop: texts that end the answer.
         seed: the same seed gives the same tokens.
         logprobs: whether tokens shall tell theirs.
+        json_schema: the answer is JSON that follows it; None for plain text.
         request_id: made when it is left out.
 
     Raises:
@@ -61,6 +65,7 @@ class InferenceRequest:
     stop: tuple[str, ...] = ()
     seed: int | None = None
     logprobs: bool = False
+    json_schema: Mapping[str, Any] | None = None
     request_id: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     def __post_init__(self) -> None:
@@ -72,6 +77,8 @@ class InferenceRequest:
             raise ValueError(f"temperature: {self.temperature}; allowed is a number from 0 to 2")
         if not 0 < self.top_p <= 1:
             raise ValueError(f"top_p: {self.top_p}; allowed is a number above 0, to 1")
+        if self.json_schema is not None and not isinstance(self.json_schema, Mapping):
+            raise ValueError(f"json_schema: {self.json_schema!r}; allowed is a JSON schema as a mapping")
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,5 +217,7 @@ def to_generation(request: InferenceRequest, caller: Caller) -> GenerationReques
         ),
         max_tokens=request.max_tokens,
         stop=request.stop,
+        schema=b"" if request.json_schema is None else msgspec.json.encode(request.json_schema),
+        schema_field="json_schema",
         caller=caller,
     )

@@ -56,7 +56,7 @@ async def compile_grammar(request: GenerationRequest, card: ModelCard) -> str:
     if not request.schema:
         return ""
     if card.no_grammar:
-        raise InvalidRequest("response_format", f"not with this model: {card.no_grammar}")
+        raise InvalidRequest(request.schema_field, f"not with this model: {card.no_grammar}")
     try:
         return await _call(len(request.schema), compile_schema, request.schema, long=LONG_SCHEMA)
     except GrammarInvalid as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from aiohttp import web
@@ -38,6 +38,7 @@ class InferBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     top_p: Annotated[float, Meta(gt=0, le=1)] = 1.0
     priority: Literal["high", "normal", "low"] = "normal"
     client_id: Annotated[str, Meta(max_length=128)] = ""
+    json_schema: dict[str, Any] | None = None
     stream: bool = False
 
 
@@ -115,6 +116,7 @@ def _asked(body: InferBody, request: web.Request) -> InferenceRequest:
         top_p=body.top_p,
         priority=Priority[body.priority.upper()],
         client_id=body.client_id,
+        json_schema=body.json_schema,
         version=source.version,
         request_id=source.request_id,
     )

@@ -100,6 +100,16 @@ async def test_a_model_of_logits_is_drawn_from_as_every_other(server):
     assert (await server.infer(seeded)).text == (await server.infer(seeded)).text
 
 
+async def test_an_answer_follows_the_schema_that_was_asked_for(server):
+    request = InferenceRequest(model="abc", prompt="A", json_schema={"enum": ["CAB"]})
+    assert (await server.infer(request)).text == '"CAB"'
+    with pytest.raises(InvalidRequest, match="chooses its tokens itself") as refused:
+        await server.infer(replace(request, model="chat"))
+    assert refused.value.param == "json_schema"
+    with pytest.raises(ValueError, match=r"json_schema: '\{\}'; allowed is"):
+        replace(request, json_schema="{}")
+
+
 async def test_a_model_of_tokens_says_its_words_and_ends_over_http_too(server, client):
     async with client.post("/infer", json={"model": "chat", "prompt": "x"}) as response:
         answer = await response.json()

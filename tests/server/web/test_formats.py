@@ -10,7 +10,7 @@ import jsonschema
 import openai
 import pytest
 
-from tests.support.front_end import events, text_of
+from tests.support.front_end import events, named_events, text_of
 from tests.support.tiny_tokenizers import NO_GAPS
 
 pytestmark = pytest.mark.slow
@@ -101,3 +101,17 @@ async def test_a_schema_that_cannot_be_compiled_is_refused_by_its_field(client, 
     assert error["param"] == "response_format.json_schema.schema"
     assert error["type"] == "invalid_request_error"
     assert words in error["message"]
+
+
+@pytest.mark.parametrize("path", ["/infer", "/infer_stream"])
+async def test_the_plain_routes_take_a_schema_too(client, path):
+    body = {"model": "chat", "prompt": "abc", "json_schema": {"enum": ["Bergen", "Gävle"]}}
+    async with client.post(path, json=body) as response:
+        answer = (await response.json())["text"] if path == "/infer" else joined(await named_events(response))
+    assert answer in {'"Bergen"', '"Gävle"'}
+    async with client.post(path, json=body | {"json_schema": {"type": "objekt"}}) as response:
+        assert (response.status, (await response.json())["error"]["param"]) == (400, "json_schema")
+
+
+def joined(told):
+    return "".join(content["text"] for name, content in told if name == "token")

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from tests.support.echo_engine import echo_engine
-from tests.support.front_end import front_end
+from tests.support.front_end import front_end, named_events
 
 
 def infer(front, path="/infer", headers=None, **fields):
     body = {"model": "chat", "prompt": "abc", **fields}
     return front.client.post(path, json=body, headers=headers or {})
-
-
-async def events(response):
-    blocks = [block for block in (await response.text()).split("\n\n") if block.startswith("event: ")]
-    pairs = [block.removeprefix("event: ").split("\ndata: ") for block in blocks]
-    return [(name, json.loads(data)) for name, data in pairs]
 
 
 async def test_a_whole_answer_has_its_tokens_and_its_text(front):
@@ -45,7 +37,7 @@ async def test_a_whole_answer_has_its_tokens_and_its_text(front):
 async def test_a_stream_has_an_event_a_token_and_an_end(front, path, more):
     async with infer(front, path, max_tokens=50, **more) as response:
         assert response.content_type == "text/event-stream"
-        *tokens, (name, end) = await events(response)
+        *tokens, (name, end) = await named_events(response)
     assert "".join(data["text"] for _, data in tokens) == ("abc" * 17)[:50]
     assert {name for name, _ in tokens} == {"token"}
     assert (name, end["finish_reason"], end["usage"]["completion_tokens"]) == ("done", "length", 50)
@@ -86,5 +78,5 @@ async def test_an_engine_that_dies_is_told_in_the_stream(directory):
         async with infer(front, "/infer_stream", max_tokens=2000) as response:
             await response.content.readuntil(b"\n\n")
             front.serving.models.first.current.loaded.engine._process.kill()
-            *_tokens, (name, error) = await events(response)
+            *_tokens, (name, error) = await named_events(response)
         assert (name, error["error"]["code"]) == ("error", "engine_error")
