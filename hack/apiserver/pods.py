@@ -25,6 +25,8 @@ PORT = 8000
 NODE = "fiction"
 GENERATION = 1_000_000
 """Of the settings that they say they run: above any there is."""
+PREFIXES = [f"10.{number}" for number in range(160, 255)]
+"""Of pods' addresses: each run takes a /16 that no other one has."""
 _MERGE = "application/merge-patch+json"
 _log = logging.getLogger(__name__)
 
@@ -57,8 +59,6 @@ class FakePods:
 
     url: str
     token: str
-    network: str = "10.199.0"
-    """Of the pods' addresses, a /16 as its first two numbers and any third."""
     broken: set[str] = field(default_factory=set)
     """Versions whose pods never become ready."""
     cut: list[str] = field(default_factory=list)
@@ -68,8 +68,7 @@ class FakePods:
         self._pods: dict[str, FakePod] = {}
         self._by_address: dict[str, FakePod] = {}
         self._count = 0
-        self._block = f"{self.network.rpartition('.')[0]}.0.0/16"
-        await self._route("replace")
+        self._prefix = await claim_addresses()
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(ssl=False, limit=16),
             headers={"Authorization": f"Bearer {self.token}"},
@@ -88,13 +87,7 @@ class FakePods:
         await asyncio.gather(self._watching, return_exceptions=True)
         await self._runner.cleanup()
         await self._session.close()
-        await self._route("del")
-
-    async def _route(self, verb: str) -> None:
-        """Every address of the block is this machine's own."""
-        done = await asyncio.create_subprocess_exec("ip", "route", verb, "local", self._block, "dev", "lo")
-        if await done.wait() and verb != "del":
-            raise OSError(f"no route to {self._block}: `ip route` needs root")
+        await route("del", self._prefix)
 
     def all(self) -> list[FakePod]:
         return list(self._pods.values())
@@ -156,8 +149,7 @@ class FakePods:
     async def _born(self, content: Object) -> FakePod:
         meta = content["metadata"]
         self._count += 1
-        prefix = self.network.rpartition(".")[0]
-        address = f"{prefix}.{self._count // 250}.{self._count % 250 + 1}"
+        address = f"{self._prefix}.{self._count // 250}.{self._count % 250 + 1}"
         pod = FakePod(
             namespace=meta["namespace"],
             name=meta["name"],
@@ -173,7 +165,7 @@ class FakePods:
             try:
                 await pod.site.start()
             except OSError as error:
-                _log.error("pod %s stays unready: %s (is another run on %s?)", pod.name, error, self._block)
+                _log.error("pod %s stays unready: %s", pod.name, error)
                 return pod
             await self._make_ready(pod)
         return pod
@@ -220,3 +212,18 @@ class FakePods:
 
 def _path(pod: Object) -> str:
     return f"/api/v1/namespaces/{pod['metadata']['namespace']}/pods/{pod['metadata']['name']}"
+
+
+async def claim_addresses() -> str:
+    """Make every address of a /16 that nobody uses this machine's own; return its prefix. What a killed run had stays taken."""
+    for prefix in PREFIXES:
+        if await route("add", prefix):
+            return prefix
+    raise OSError(f"no route could be added from {PREFIXES[0]}.0.0/16 on: `ip route` needs root")
+
+
+async def route(verb: str, prefix: str) -> bool:
+    """Whether `ip route` did it; it refuses to add one that is there."""
+    command = ("ip", "route", verb, "local", f"{prefix}.0.0/16", "dev", "lo")
+    done = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.DEVNULL)
+    return await done.wait() == 0

@@ -78,7 +78,7 @@ async def test_a_write_that_is_never_answered_is_given_up_and_looked_at_again(be
     assert fault.hit == 2
 
 
-@pytest.mark.parametrize("kind", ["truncate", "expire"])
+@pytest.mark.parametrize("kind", ["truncate", "expire", "fail"])
 async def test_a_watch_that_breaks_is_begun_anew(bench: FaultBench, kind):
     fault = bench.proxy.inject(Fault(any_call, times=20, watch=kind))
     await bench.proxy.end_watches()

@@ -13,6 +13,16 @@ from aiohttp import web
 
 _HOP = {"host", "connection", "transfer-encoding", "content-length", "content-encoding", "accept-encoding"}
 
+ERRORS = {
+    "expire": {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old resource version"},
+    "fail": {
+        "kind": "Status",
+        "code": 500,
+        "reason": "InternalError",
+        "message": "etcd event was not decoded",
+    },
+}
+
 
 @dataclass
 class Call:
@@ -40,7 +50,7 @@ class Fault:
     headers: dict[str, str] = field(default_factory=dict)
     body: dict[str, Any] = field(default_factory=dict)
     watch: str = ""
-    """For a watch: `stall` (nothing more comes), `truncate` (ends amid a line), `expire` (410 in the stream)."""
+    """For a watch: `stall` (nothing more comes), `truncate` (ends amid a line), `expire` (410 in the stream), `fail` (500 in it)."""
     hit: int = 0
 
     def takes(self, call: Call) -> bool:
@@ -145,9 +155,10 @@ class ApiProxy:
                 await response.write(part)
         elif fault.watch == "stall":
             await asyncio.sleep(3600)
-        elif fault.watch == "expire":
-            gone = {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old resource version"}
-            await response.write(json.dumps({"type": "ERROR", "object": gone}).encode() + b"\n")
+        elif fault.watch in ERRORS:
+            await response.write(
+                json.dumps({"type": "ERROR", "object": ERRORS[fault.watch]}).encode() + b"\n"
+            )
         elif fault.watch == "truncate":
             await response.write(b'{"type": "MODIFIED", "obj')
             response.force_close()
