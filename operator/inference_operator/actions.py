@@ -70,7 +70,7 @@ class AnnotatePod:
 class Delete:
     """Delete with the precondition `uid`, propagation Background. Gone already is no error."""
 
-    kind: Literal["Deployment", "ConfigMap", "PodDisruptionBudget", "NetworkPolicy"]
+    kind: Literal["Deployment", "ConfigMap", "PodDisruptionBudget", "NetworkPolicy", "HTTPRoute"]
     name: str
     uid: str
 
@@ -123,6 +123,8 @@ class Plan:
     another round: compare generation and annotations, or two writes a second would feed each other.
     """
     actions: tuple[Action, ...] = ()
+    route: Apply | Delete | None = None
+    """What is done to the HTTPRoute, after the actions. Should it fail, its condition says so and nothing else waits."""
     events: tuple[Event, ...] = ()
     recheck_after: float | None = None
     """Seconds; None: an event or the resync will do."""

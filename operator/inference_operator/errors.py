@@ -6,6 +6,7 @@ OperatorError
 ├── LeaseLost            another process may lead now: this one must write nothing more
 └── ClusterError         a call to the API server failed
     ├── Refused          it understood and said no; the same call will be refused again
+    ├── KindMissing      the cluster has no such kind: what defines it is not installed
     ├── NamespaceEnding  the namespace is being deleted, and nothing new may be made in it
     └── StaleObservation a precondition did not hold: somebody wrote first; observe again
 """
@@ -48,6 +49,10 @@ class Refused(ClusterError):
     def __init__(self, message: str, *, status: int) -> None:
         super().__init__(message)
         self.status = status
+
+
+class KindMissing(ClusterError):
+    """The API server does not know the kind."""
 
 
 class NamespaceEnding(ClusterError):

@@ -157,6 +157,10 @@ def network_policy(model: str) -> str:
     return f"{model}-pods"
 
 
+def http_route(model: str) -> str:
+    return model
+
+
 def model_labels(model: str) -> dict[str, str]:
     """The labels of every child."""
     return {

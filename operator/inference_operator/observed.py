@@ -6,6 +6,7 @@ The room `cluster` fills it. Rules for whoever does:
 - `children` holds every Service, ConfigMap, PodDisruptionBudget and NetworkPolicy with our model label, and besides whatever
   stands under a name that a plan could write (`Observed.names_to_look_up`), ours or not: what is not ours
   is never touched, and a Deployment appears among the children only when it is not ours;
+- the HTTPRoute is looked up only for a model that asks for one or whose status tells of one;
 - a pod that cannot be asked has `report=None`, which means unknown and never zero.
 """
 
@@ -16,6 +17,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from inference_operator import names
+from inference_operator.reasons import Condition, Reason
 from inference_operator.reports import PodReport
 from inference_operator.room import Room
 from inference_operator.weights import Incoming, Outgoing, Weights, read_mark
@@ -125,7 +127,7 @@ class Fleet:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Child:
-    """A Service, ConfigMap, PodDisruptionBudget or NetworkPolicy, or a stranger under one of our names, as the API gave it."""
+    """A Service, ConfigMap, PodDisruptionBudget, NetworkPolicy or HTTPRoute, or a stranger under one of our names."""
 
     kind: str
     name: str
@@ -168,6 +170,21 @@ class Model:
     """As last written."""
     deleting: bool = False
 
+    @property
+    def route_noted(self) -> bool:
+        """An HTTPRoute may have been made for it: its status tells of one since before that."""
+        conditions = self.status.get("conditions") or ()
+        return any(found.get("type") == Condition.ROUTE_ACCEPTED for found in conditions)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Obstacle:
+    """Why something could not be read."""
+
+    reason: Reason
+    message: str
+    """A sentence without its full stop."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClientKeys:
@@ -204,6 +221,8 @@ class Observed:
     """The data of the ConfigMap that `spec.rollout.verification.promptsFrom` names; None where there is none."""
     secrets_refused: str = ""
     """Why Secrets could not be read at all, as a sentence without its full stop; empty where they could."""
+    route_obstacle: Obstacle | None = None
+    """Of the HTTPRoute, which is among the children where it is read: of a model that has one or may have one."""
 
     @property
     def streams(self) -> int:

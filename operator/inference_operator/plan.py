@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from inference_operator import names, phases, rollout
+from inference_operator import names, phases, rollout, routing
 from inference_operator.actions import Plan
 from inference_operator.errors import InvalidSpec
 from inference_operator.news import news
@@ -76,6 +76,7 @@ def _proceed(scene: Scene) -> Plan:
     return Plan(
         status=status,
         actions=(*upkeep(scene), *steps),
+        route=routing.change(scene),
         events=(*told, *scale(scene).events, *news(scene.observed.model.status, status)),
         recheck_after=recheck_after(scene, phase, stepped=taken is not None),
         step=taken.row.step if taken else "",

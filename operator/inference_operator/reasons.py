@@ -35,6 +35,8 @@ class Condition(StrEnum):
     VERIFIED = "Verified"
     DRAINING = "Draining"
     UPDATE_AVAILABLE = "UpdateAvailable"
+    ROUTE_ACCEPTED = "RouteAccepted"
+    """Only of a model that has an HTTPRoute, or is to have one."""
 
 
 class Reason(StrEnum):
@@ -107,6 +109,14 @@ class Reason(StrEnum):
     UP_TO_DATE = "UpToDate"
     NOT_COMPARED = "NotCompared"
     PODS_WOULD_DIFFER = "PodsWouldDiffer"
+
+    # the HTTPRoute; what a gateway refuses has the gateway's own word
+    ROUTE_ACCEPTED = "Accepted"
+    WAITING_FOR_GATEWAY = "WaitingForGateway"
+    GATEWAY_API_MISSING = "GatewayApiMissing"
+    ROUTES_FORBIDDEN = "RoutesForbidden"
+    ROUTE_UNREADABLE = "RouteUnreadable"
+    ROUTE_UNWANTED = "RouteUnwanted"
 
     # why pods do not come up
     IMAGE_PULL_FAILED = "ImagePullFailed"

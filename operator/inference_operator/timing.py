@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from inference_operator import keeping, scaling
+from inference_operator import keeping, routing, scaling
 from inference_operator.reasons import Phase
 from inference_operator.strategy import choose
 
@@ -24,13 +24,18 @@ SILENT = 10.0
 """A pod that does not answer is asked less often."""
 KEYS = 30.0
 """Secrets of clients are not watched, for that would need the right to list every Secret."""
+GATEWAY = 5.0
+"""HTTPRoutes are not watched, for a cluster may have no such kind: this is for one that its gateways are to answer."""
+NO_ROUTE = 30.0
+ROUTE = 300.0
+"""One that is accepted; by hand or by its gateway it may change."""
 
 
 def recheck_after(scene: Scene, phase: Phase, *, stepped: bool) -> float | None:
     """Seconds; None when only an event can change anything."""
     if stepped:
         return AFTER_A_STEP
-    return _soonest(_rollout(scene, phase), scaling.recheck(scene))
+    return _soonest(_rollout(scene, phase), scaling.recheck(scene), _route(scene))
 
 
 def _rollout(scene: Scene, phase: Phase) -> float | None:
@@ -58,6 +63,15 @@ _MOVING = {
 
 def _soonest(*times: float | None) -> float | None:
     return min((time for time in times if time is not None), default=None)
+
+
+def _route(scene: Scene) -> float | None:
+    found = routing.standing(scene)
+    if found is None:
+        return None
+    if not scene.observed.model.route_noted:
+        return AFTER_A_STEP
+    return GATEWAY if found.holds is None else ROUTE if found.holds else NO_ROUTE
 
 
 def _settings(scene: Scene) -> float | None:

@@ -37,6 +37,7 @@ def rights(role: dict[str, Any]) -> Rights:
 def operator_rights() -> Rights:
     """In the namespaces of models, for the Lease in its own, and on nodes."""
     allowed = {"rbac": {"clientSecrets": True, "aggregate": False}, "preflight": {"mode": "always"}}
+    allowed |= {"gatewayApi": {"enabled": True}}
     rendered = chart.render({"watchNamespace": "team-a"} | allowed)
     found = [*chart.find(rendered, "ClusterRole"), *chart.find(rendered, "Role")]
     roles = [rights(role) for role in found]
@@ -76,6 +77,15 @@ def test_secrets_are_only_got_by_name_and_only_when_that_is_asked_for(operator_r
     assert operator_rights["", "secrets"] == {"get"}
     for role in chart.find(chart.render({}), "ClusterRole"):
         assert ("", "secrets") not in rights(role)
+
+
+def test_routes_are_neither_listed_nor_watched_and_a_right_only_when_that_is_asked_for(
+    operator_rights: Rights,
+) -> None:
+    place = "gateway.networking.k8s.io", "httproutes"
+    assert operator_rights[place] == {"get", "create", "patch", "delete"}
+    for role in chart.find(chart.render({}), "ClusterRole"):
+        assert place not in rights(role)
 
 
 def test_the_operator_never_writes_a_model_but_its_status(operator_rights: Rights) -> None:

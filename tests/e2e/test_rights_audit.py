@@ -8,7 +8,7 @@ import subprocess
 import pytest
 import yaml
 
-from hack import chart, rights
+from hack import chart, gateway_api, rights
 from hack.apiserver import ControlPlane, FakePods
 from hack.apiserver.plane import ADMIN, OPERATOR, OPERATOR_USER
 from tests.support.fault_bench import LEASE, VALUES, model, prepare
@@ -25,6 +25,7 @@ SECONDS = 120
 def plane(tmp_path):
     with ControlPlane(tmp_path / "plane") as running:
         prepare(running)
+        gateway_api.install(running.kube)
         running.kube.run("create", "namespace", NAMESPACE)
         yield running
 
@@ -70,12 +71,15 @@ def swap_there_and_back(kube):
     """Twice the same way, so that news repeats; then the history is given up."""
     key = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "web-key"}}
     kube.apply(key | {"stringData": {"apiKey": "a-key-of-this-test-and-no-other"}})
-    kube.apply(model(clients=[{"name": "web", "secretRef": "web-key"}]))
+    route = {"httpRoute": {"parentRefs": [{"name": "edge"}]}}
+    kube.apply(model(clients=[{"name": "web", "secretRef": "web-key"}], service=route))
     kube.wait("im", "chat", settled_on("1.0.0"), SECONDS)
     for version in ("2.0.0", "1.0.0", "2.0.0"):
         kube.patch("im", "chat", {"spec": {"model": {"version": version}}})
         kube.wait("im", "chat", settled_on(version), SECONDS)
-    kube.patch("im", "chat", {"spec": {"rollout": {"historyLimit": 0}}})
+    kube.wait("httproute", "chat", lambda found: found["spec"], SECONDS)
+    kube.patch("im", "chat", {"spec": {"rollout": {"historyLimit": 0}, "service": {"httpRoute": None}}})
+    kube.run("wait", "httproute/chat", "--for=delete", f"--timeout={SECONDS}s")
     kube.wait("im", "chat", lambda found: not found["status"].get("history"), SECONDS)
     old = "realtime-serve.io/model=chat,realtime-serve.io/fleet notin ({})".format(
         kube.get("service", "chat")["spec"]["selector"]["realtime-serve.io/fleet"]

@@ -71,6 +71,17 @@ CASES = [
     ("rollout.analysis", {"seconds": 60}, "give maxErrorRate, maxTimeToFirstTokenP95Ms, or both"),
     ("service", {"nodePort": 30_080}, "nodePort needs type NodePort or LoadBalancer"),
     ("service", {"type": "NodePort", "nodePort": 80}, "should be greater than or equal to 30000"),
+    (
+        "service.httpRoute",
+        {"parentRefs": [{"name": "a"}, {"name": "a", "sectionName": "s"}]},
+        "a Gateway that is named more than once needs a sectionName of its own each time",
+    ),
+    ("service.httpRoute", {"hostnames": ["a"]}, "spec.service.httpRoute.parentRefs: Required value"),
+    (
+        "service.httpRoute",
+        {"parentRefs": [{"name": "a"}], "hostnames": ["http://a"]},
+        "spec.service.httpRoute.hostnames[0] in body should match",
+    ),
     ("replica", 2, 'unknown field "spec.replica"'),
     ("metadata.name", "a" * 41, "at most 40 characters"),
     ("metadata.name", "1chat", "must be a DNS label that begins with a letter"),

@@ -6,21 +6,27 @@ it would meet there. Faults are methods; time moves by `tick`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
-from inference_operator import names
+from inference_operator import names, timing
 from inference_operator.actions import Action, AnnotatePod, Apply, Delete, Flip, PatchFleet, Plan, Verify
 from inference_operator.observed import Child, Fleet, Model, Observed
 from inference_operator.plan import plan
 from inference_operator.room import Node, Room
 from inference_operator.scaling.scale import PERIOD
+from inference_operator.status import unrouted
 from inference_operator.strategy import asks_for_room
 from tests.operator.model_pod import SimChild, SimFleet, show_pod
 from tests.operator.model_world import START, UID, World, spec
 
 __all__ = ["START", "UID", "ModelCluster", "Stale", "describe", "spec"]
+
+
+ROUTES = (timing.GATEWAY, timing.NO_ROUTE, timing.ROUTE)
+"""Looks at the HTTPRoute that come for ever."""
 
 
 class Stale(Exception):
@@ -53,7 +59,11 @@ class ModelCluster(World):
                 deleting=self.deleting,
             ),
             fleets=tuple(self._show_fleet(name, fleet) for name, fleet in self.fleets.items()),
-            children=tuple(self._show_child(key, child) for key, child in self.children.items()),
+            children=tuple(
+                self._show_child(key, child)
+                for key, child in self.children.items()
+                if key[0] != "HTTPRoute" or (self._looks_for_routes() and not self.route_obstacle)
+            ),
             endpoints={name: dict(pods) for name, pods in self.endpoints.items()},
             default_image="server:1",
             network_policies=self.network_policies,
@@ -61,7 +71,12 @@ class ModelCluster(World):
             prompts=self.prompts,
             client_keys=dict(self.client_keys),
             secrets_refused=self.secrets_refused,
+            route_obstacle=self.route_obstacle if self._looks_for_routes() else None,
         )
+
+    def _looks_for_routes(self) -> bool:
+        noted = any(each["type"] == "RouteAccepted" for each in self.status.get("conditions", ()))
+        return noted or "httpRoute" in self.spec.get("service", {})
 
     def _show_fleet(self, name: str, fleet: SimFleet) -> Fleet:
         return Fleet(
@@ -121,6 +136,8 @@ class ModelCluster(World):
         selector = child.content.get("spec", {}).get("selector") if child else None
         if key == ("Service", "chat") and selector:
             content["spec"] = content["spec"] | {"selector": selector}
+        if key[0] == "HTTPRoute":
+            content["metadata"] = content["metadata"] | {"generation": self._next()}
         uid = child.uid if child else f"child-{self._next()}"
         self.children[key] = SimChild(content, uid, self._next())
 
@@ -188,7 +205,7 @@ class ModelCluster(World):
         return made
 
     def carry_out(self, made: Plan, *, stop_after: int | None = None) -> bool:
-        """Whether all was done. `stop_after`: the operator is killed after so many actions."""
+        """Whether all was done. `stop_after`: the operator is killed after so many actions, the route's being the last."""
         for action in made.actions[:stop_after]:
             try:
                 self.act(action)
@@ -196,9 +213,24 @@ class ModelCluster(World):
                 return False
         if stop_after is not None and stop_after <= len(made.actions):
             return False
-        if made.status is not None:
-            self.status = dict(made.status)
+        status = self._carry_out_route(made)
+        if made.route and stop_after == len(made.actions) + 1:
+            return False
+        if status is not None:
+            self.status = dict(status)
         return True
+
+    def _carry_out_route(self, made: Plan) -> Mapping[str, Any] | None:
+        """The status after it."""
+        if made.route is None or made.status is None:
+            return made.status
+        if self.route_refused:
+            return unrouted(made.status, self.observe(), self.route_refused)
+        try:
+            self.act(made.route)
+        except Stale:
+            return unrouted(made.status, self.observe(), "stale")
+        return made.status
 
     def settle(self, rounds: int = 200) -> Plan:
         """Rounds until neither the operator nor the cluster has anything left to do; the last plan.
@@ -209,8 +241,9 @@ class ModelCluster(World):
         for _ in range(rounds):
             before = replace(self.observe(), now=START)
             made = self.round()
-            rests = not made.actions and before == replace(self.observe(), now=START)
-            quiet = quiet + 1 if rests and made.recheck_after in {None, PERIOD} else 0
+            still = not made.actions and (made.route is None or bool(self.route_refused))
+            rests = still and before == replace(self.observe(), now=START)
+            quiet = quiet + 1 if rests and made.recheck_after in {None, PERIOD, *ROUTES} else 0
             if quiet > (0 if made.recheck_after is None else 8):
                 return made
         raise AssertionError(f"not at rest after {rounds} rounds: {self.log[-12:]}")

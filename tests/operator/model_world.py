@@ -9,7 +9,7 @@ from typing import Any
 
 from inference_operator import names
 from inference_operator.actions import Verify
-from inference_operator.observed import ClientKeys
+from inference_operator.observed import ClientKeys, Obstacle
 from inference_operator.verification import GateResult, Result, write_result
 from tests.operator.model_pod import SimChild, SimFleet, SimPod, load, rank
 
@@ -54,6 +54,11 @@ class World:
         self.network_policies = True
         self.client_keys: dict[str, ClientKeys] = {}
         self.secrets_refused = ""
+        self.route_obstacle: Obstacle | None = None
+        """Why HTTPRoutes cannot be read."""
+        self.route_refused = ""
+        """Why HTTPRoutes cannot be written."""
+        self.gateways_answer = True
         self.log: list[str] = []
         self._count = 0
 
@@ -130,6 +135,7 @@ class World:
                 self._live(name, pod)
         self._route()
         self._answer()
+        self._answer_routes()
 
     def _size(self, name: str, fleet: SimFleet) -> None:
         lost = [pod for pod in fleet.pods if pod.deleting]
@@ -175,6 +181,16 @@ class World:
             selector = child.content.get("spec", {}).get("selector") or {}
             fleet = self.fleets.get(selector.get(names.LABEL_FLEET, ""))
             self.endpoints[name] = {pod.uid: pod.ready for pod in fleet.pods} if fleet else {}
+
+    def _answer_routes(self) -> None:
+        """Gateways accept what there is."""
+        for (kind, _), child in self.children.items():
+            if kind == "HTTPRoute" and child.ours and self.gateways_answer:
+                parents = child.content["spec"]["parentRefs"]
+                generation = child.content["metadata"]["generation"]
+                said = {"type": "Accepted", "status": "True", "observedGeneration": generation}
+                answers = [{"parentRef": parent, "conditions": [said]} for parent in parents]
+                child.content = child.content | {"status": {"parents": answers}}
 
     def _pods(self) -> list[SimPod]:
         return [pod for fleet in self.fleets.values() for pod in fleet.pods]

@@ -23,6 +23,8 @@ rule; `rest`: in `check_rest`, when faults have stopped; a plan from an old obse
 | 16 | budgets and policies are those of fleets that live | rest |
 | 17 | one fleet is active, at most one prepared, the others drain | machine `at_most_one_fleet_...` |
 | 18 | a status is written once for each change | watched `round`, `settle` |
+| 19 | an HTTPRoute that cannot be made changes nothing else | machine `nothing_waits_for_the_route` * |
+| 20 | it is there when it is asked for, and never forgotten | rest |
 
 RTS_EXAMPLES=2000 makes a long campaign of it.
 """
@@ -31,12 +33,15 @@ from __future__ import annotations
 
 import copy
 import os
+from dataclasses import replace
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from inference_operator import names
+from inference_operator.actions import Plan
+from inference_operator.cluster.routes import FORBIDDEN, MISSING
 from inference_operator.plan import plan
 from inference_operator.spec import parse, revision
 from tests.operator.model_cluster import ModelCluster, spec
@@ -67,10 +72,11 @@ def care(*, by_hand: bool) -> st.SearchStrategy[dict]:
 
 def wanted(*, by_hand: bool = False) -> st.SearchStrategy[dict]:
     return st.builds(
-        lambda version, replicas, queue, history, strategy, scaling, more: spec(
+        lambda version, replicas, queue, history, strategy, scaling, service, more: spec(
             version,
             replicas=replicas,
             **scaling,
+            **service,
             limits={"maxQueue": queue},
             rollout={
                 "progressDeadlineSeconds": 60,
@@ -86,6 +92,7 @@ def wanted(*, by_hand: bool = False) -> st.SearchStrategy[dict]:
         st.integers(0, 2),
         st.sampled_from(["Auto", "Auto", "BlueGreen", "InPlace", "Recreate"]),
         st.sampled_from([{}, {}, {"autoscaling": SCALING}, {"autoscaling": SCALING | {"external": True}}]),
+        st.sampled_from([{}, {}, {"service": {"httpRoute": {"parentRefs": [{"name": "edge"}]}}}]),
         care(by_hand=by_hand),
     )
 
@@ -94,6 +101,7 @@ TAKEN = [
     ("Service", "chat"),
     ("Service", "chat-preview"),
     ("NetworkPolicy", "chat-pods"),
+    ("HTTPRoute", "chat"),
     *(("Deployment", names.fleet("chat", revision(parse(spec(version))))) for version in VERSIONS),
     *(
         ("ConfigMap", names.settings(names.fleet("chat", revision(parse(spec(version))))))
@@ -242,6 +250,22 @@ class Rollouts(RuleBasedStateMachine):
         for place in [place for place, child in self.cluster.children.items() if not child.ours]:
             del self.cluster.children[place]
 
+    @rule(
+        obstacle=st.sampled_from([None, None, MISSING, FORBIDDEN]),
+        refused=st.sampled_from(["", "", "by a webhook"]),
+        answered=st.booleans(),
+    )
+    def the_gateway_api_comes_and_goes(self, obstacle, refused, answered):
+        self.cluster.route_obstacle, self.cluster.route_refused = obstacle, refused
+        self.cluster.gateways_answer = answered
+
+    @invariant()
+    def nothing_waits_for_the_route(self):
+        seen = self.cluster.observe()
+        others = tuple(child for child in seen.children if child.kind != "HTTPRoute")
+        without = replace(seen, children=others, route_obstacle=MISSING)
+        assert but_the_route(plan(without)) == but_the_route(plan(seen))
+
     @precondition(lambda self: not self.lagged)
     @invariant()
     def at_most_one_fleet_is_being_prepared(self):
@@ -269,6 +293,7 @@ class Rollouts(RuleBasedStateMachine):
         """When faults stop, the version asked for comes to serve, and then nothing is left to do."""
         cluster = self.cluster
         cluster.endpoints_stand_still = False
+        cluster.route_obstacle, cluster.route_refused, cluster.gateways_answer = None, "", True
         self.strangers_go()
         for fleet in cluster.fleets.values():
             fleet.pods = [pod for pod in fleet.pods if not pod.node_lost]
@@ -293,6 +318,14 @@ class Rollouts(RuleBasedStateMachine):
         self.old = [*self.old[-3:], self.cluster.observe()]
 
 
+def but_the_route(made: Plan):
+    """All that a plan says and does of anything else."""
+    if made.status is None:
+        return made.actions, made.events
+    others = [each for each in made.status["conditions"] if each["type"] != "RouteAccepted"]
+    return made.actions, made.events, made.step, {**made.status, "conditions": others}
+
+
 def check_rest(cluster: ModelCluster) -> None:
     size, scaling = cluster.spec.get("replicas", 1), cluster.spec.get("autoscaling")
     if scaling and size:
@@ -308,6 +341,10 @@ def check_rest(cluster: ModelCluster) -> None:
     assert children["ConfigMap"] <= {names.settings(fleet) for fleet in cluster.fleets}
     assert names.settings(cluster.active) in children["ConfigMap"]
     assert children["NetworkPolicy"] == {"chat-pods"}
+    routed = "httpRoute" in cluster.spec.get("service", {})
+    assert children.get("HTTPRoute", set()) == ({"chat"} if routed else set())
+    conditions = {each["type"]: each["status"] for each in cluster.status["conditions"]}
+    assert conditions.get("RouteAccepted") == ("True" if routed else None)
 
 
 Rollouts.TestCase.settings = settings(

@@ -19,8 +19,23 @@ def minimal(**sections: Any) -> dict[str, Any]:
     return {"model": MODEL} | sections
 
 
+def routed(*parents: dict[str, Any]) -> dict[str, Any]:
+    return minimal(service={"httpRoute": {"parentRefs": list(parents)}})
+
+
 WRONG = {
     "no model": ({}, "spec", "missing required field `model`"),
+    "a Gateway that is named twice without sections": (
+        routed({"name": "a", "port": 1}, {"name": "a", "port": 2}),
+        "spec.service.httpRoute",
+        "parentRefs name Gateway a more than once: each needs a sectionName of its own",
+    ),
+    "a section of a Gateway that is named twice": (
+        routed({"name": "a", "sectionName": "s"}, {"name": "a", "sectionName": "s"}),
+        "spec.service.httpRoute",
+        "parentRefs name Gateway a more than once",
+    ),
+    "a route to nothing": (routed(), "spec.service.httpRoute.parentRefs", "length >= 1"),
     "an unknown section": (minimal(batchng={}), "spec", "unknown field `batchng`"),
     "an unknown field": (minimal(batching={"size": 1}), "spec.batching", "unknown field `size`"),
     "a batch of nothing": (minimal(batching={"maxBatchSize": 0}), "spec.batching.maxBatchSize", ">= 1"),
@@ -191,6 +206,11 @@ def test_scaling_asks_for_nothing_new_and_any_other_edit_does():
     before = ask(parse(minimal()))
     assert ask(parse(minimal(replicas=7))) == before
     assert ask(parse(minimal(limits={"maxQueue": 7}))) != before
+
+
+def test_a_gateway_may_be_named_again_with_another_section_or_in_another_namespace():
+    edge = {"name": "edge", "sectionName": "https"}
+    parse(routed(edge, edge | {"sectionName": "http"}, {"name": "edge", "namespace": "infra"}))
 
 
 @given(st.text(), st.integers(1, 12))

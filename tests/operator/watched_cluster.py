@@ -43,7 +43,7 @@ class WatchedCluster(ModelCluster):
     def round(self, *, seconds: float = 1.0) -> Plan:
         """Besides: what is written of a state is not itself a reason to write again."""
         made = plan(self.observe())
-        if self.carry_out(made) and not made.actions:
+        if self.carry_out(made) and not made.actions and made.route is None:
             again = plan(self.observe())
             assert (again.status, again.events) == (made.status, ()), "the status feeds on itself"
         self.tick(seconds)

@@ -20,7 +20,7 @@ from tests.support.crd import install_crd
 from tests.support.models import settled_on
 from tests.support.operator_process import OperatorProcess
 
-VALUES = {"crds": {"install": False}, "rbac": {"clientSecrets": True}}
+VALUES = {"crds": {"install": False}, "rbac": {"clientSecrets": True}, "gatewayApi": {"enabled": True}}
 LEASE = "realtime-serve"
 """The name of the Lease, and its namespace."""
 

@@ -60,6 +60,13 @@ EXAMPLES: dict[str, st.SearchStrategy[Any]] = {
         ]
     ),
     "spec.service.nodePort": st.nothing(),
+    "spec.service.httpRoute": st.sampled_from(
+        [
+            {"parentRefs": [{"name": "a"}]},
+            {"parentRefs": [{"name": "a"}, {"name": "a", "namespace": "b", "port": 80}], "hostnames": []},
+            {"parentRefs": [{"name": "A_b", "sectionName": "s.t"}], "hostnames": ["a.b", "*.c"]},
+        ]
+    ),
 }
 """Where rules of the schema look at more than one field, so that most specs are right."""
 
@@ -88,6 +95,21 @@ BENT: dict[str, list[Any]] = {
         [{"prompt": "a", "name": "-n"}],
     ],
     "spec.service": [{"nodePort": 30_000}, {"type": "NodePort", "nodePort": 30_000}],
+    "spec.service.httpRoute": [{}, {"parentRefs": []}, {"hostnames": ["a"]}],
+    "spec.service.httpRoute.parentRefs": [
+        [{"name": "a"}, {"name": "a"}],
+        [{"name": "a"}, {"name": "a", "sectionName": "s"}],
+        [{"name": "a", "sectionName": "s"}, {"name": "a", "sectionName": "s", "port": 1}],
+        [{"name": "a", "sectionName": "s"}, {"name": "a", "sectionName": "t"}],
+        [{"name": "a", "port": 1}, {"name": "a", "port": 2}],
+        [{"name": "a"}, {"name": "a", "namespace": "n"}, {"name": "b"}],
+        [{"name": str(number)} for number in range(8)],
+        [{"name": str(number)} for number in range(9)],
+    ],
+    "spec.service.httpRoute.parentRefs[].namespace": ["a.b", "A", "-a", "a-", "0"],
+    "spec.service.httpRoute.parentRefs[].sectionName": ["a.b", "a..b", "A"],
+    "spec.service.httpRoute.hostnames[]": ["*", "*.", "*.a", "a.*", "A.b", "a.b.", "1.2.3.4", "a_b"],
+    "spec.service.httpRoute.hostnames": [["a"] * 16, ["a"] * 17, ["a", "a"]],
 }  # fmt: skip
 
 

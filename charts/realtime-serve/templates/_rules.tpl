@@ -39,6 +39,11 @@
   resources: [resourcequotas]
   verbs: [list]
 {{- end }}
+{{- if .Values.gatewayApi.enabled }}
+- apiGroups: [gateway.networking.k8s.io]
+  resources: [httproutes]
+  verbs: [get, create, patch, delete]
+{{- end }}
 {{- if .Values.rbac.clientSecrets }}
 - apiGroups: [""]
   resources: [secrets]

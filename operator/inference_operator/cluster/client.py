@@ -18,7 +18,7 @@ from kubernetes.aio.dynamic import DynamicClient
 from inference_operator import names
 from inference_operator.cluster.kinds import Kind
 from inference_operator.cluster.pace import Pace
-from inference_operator.errors import ClusterError, NamespaceEnding, Refused, StaleObservation
+from inference_operator.errors import ClusterError, KindMissing, NamespaceEnding, Refused, StaleObservation
 
 Object = dict[str, Any]
 Page = list[Object]
@@ -84,6 +84,15 @@ class Client:
             return await self._send("get", "GET", kind.path(namespace, name))
         except _NotFound:
             return None
+
+    async def get_where_known(self, kind: Kind, namespace: str, name: str) -> Object | None:
+        """The same of a kind that the cluster may lack. Raises KindMissing where it does."""
+        try:
+            return await self._send("get", "GET", kind.path(namespace, name))
+        except _NotFound as error:
+            if error.kind_known:
+                return None
+            raise KindMissing(str(error)) from error
 
     async def list(
         self,
@@ -237,7 +246,11 @@ class Client:
 
 
 class _NotFound(ClusterError):
-    """There is no such object; never leaves this module."""
+    """There is no such object, or not even its kind; never leaves this module."""
+
+    def __init__(self, message: str, *, kind_known: bool) -> None:
+        super().__init__(message)
+        self.kind_known = kind_known
 
 
 async def _load_kubeconfig(kubeconfig: str, settings: client.Configuration) -> None:
@@ -252,7 +265,8 @@ def _translate(error: ApiException, what: str) -> ClusterError:
     said, status = _status(error), int(error.status or 0)
     message = f"{what}: {status} {said.get('message') or error.reason}"
     if status == HTTPStatus.NOT_FOUND:
-        return _NotFound(message)
+        # Only who knows the kind can tell which object is missing.
+        return _NotFound(message, kind_known=bool((said.get("details") or {}).get("name")))
     if any(cause.get("reason") == "NamespaceTerminating" for cause in _causes(said)):
         return NamespaceEnding(message)
     if status == HTTPStatus.CONFLICT or _is_stale(status, said):

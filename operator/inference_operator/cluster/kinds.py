@@ -35,9 +35,11 @@ EVENT = Kind("Event", "v1", "events")
 DISRUPTION_BUDGET = Kind("PodDisruptionBudget", "policy/v1", "poddisruptionbudgets")
 NETWORK_POLICY = Kind("NetworkPolicy", "networking.k8s.io/v1", "networkpolicies")
 ENDPOINT_SLICE = Kind("EndpointSlice", "discovery.k8s.io/v1", "endpointslices")
+HTTP_ROUTE = Kind("HTTPRoute", "gateway.networking.k8s.io/v1", "httproutes")
+"""Of the Gateway API, which a cluster need not have."""
 LEASE = Kind("Lease", "coordination.k8s.io/v1", "leases")
 
 CHILDREN = (SERVICE, CONFIG_MAP, DISRUPTION_BUDGET, NETWORK_POLICY)
-"""What a model has besides its fleets."""
-BY_NAME = {kind.name: kind for kind in (DEPLOYMENT, *CHILDREN)}
+"""What every model has besides its fleets."""
+BY_NAME = {kind.name: kind for kind in (DEPLOYMENT, *CHILDREN, HTTP_ROUTE)}
 """What a plan may write."""

@@ -13,6 +13,7 @@ from inference_operator.cluster.client import Client, Object
 from inference_operator.cluster.fingerprint import fingerprint
 from inference_operator.cluster.pods import PodReader
 from inference_operator.cluster.rooms import RoomReader
+from inference_operator.cluster.routes import read_route
 from inference_operator.cluster.secrets import KeyReader
 from inference_operator.errors import InvalidSpec
 from inference_operator.observed import Child, Fleet, Model, Observed, Pod, names_to_look_up
@@ -43,7 +44,9 @@ class Observer:
             return None
         model = convert.read_model(content)
         wanted = _parse(model)
-        deployments, pods, slices, *listed = await self._list(model)
+        (deployments, pods, slices, *listed), (route, obstacle) = await asyncio.gather(
+            self._list(model), read_route(self.client, model, wanted)
+        )
         ours = [found for found in deployments if convert.is_controlled_by(found, model.uid)]
         fleets = _fleets(ours, await self._read_pods(pods))
         children = [
@@ -53,6 +56,7 @@ class Observer:
         ]
         children += [convert.read_child("Deployment", d, model.uid) for d in deployments if d not in ours]
         children += await self._look_up(model, wanted, fleets, children)
+        children += [route] if route else []
         keys, refused = await self.keys.read(namespace, wanted.clients if wanted else ())
         prompts = await self._prompts(namespace, wanted)
         observed = Observed(
@@ -70,6 +74,7 @@ class Observer:
             prompts=prompts,
             client_keys=keys,
             secrets_refused=refused,
+            route_obstacle=obstacle,
         )
         if self.rooms is None or not asks_for_room(observed):
             return observed

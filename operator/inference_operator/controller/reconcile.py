@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from inference_operator.actions import Event, Plan
 from inference_operator.cluster.apply import Executor
@@ -15,11 +17,14 @@ from inference_operator.cluster.survey import Sighting
 from inference_operator.controller.memory import Memory
 from inference_operator.controller.metrics import Key, Metrics
 from inference_operator.controller.report import Reporter
-from inference_operator.errors import Refused
+from inference_operator.errors import ClusterError, NamespaceEnding, Refused
 from inference_operator.observed import Observed
 from inference_operator.plan import plan
 from inference_operator.reasons import Reason
-from inference_operator.status import hindered
+from inference_operator.status import hindered, unrouted
+
+ROUTE_SECONDS = 5.0
+"""For all calls about the HTTPRoute: an admission webhook that hangs must not hold up a rollout."""
 
 _log = logging.getLogger(__name__)
 
@@ -52,14 +57,15 @@ class Reconciler:
             return None
         planned = self.decide(observed)
         await self._perform(observed, planned)
+        status = await self._route(observed, planned)
         if planned.step:
             told = " ".join(event.message for event in planned.events)
             _log.info("%s/%s: %s. %s", *key, planned.step, told)
             self.metrics.count_step(key, planned.step)
         for event in planned.events:
             await self.recorder.record(observed.model, event)
-        self.metrics.show(key, planned.status or {})
-        await self.reporter.report(observed.model, planned.status)
+        self.metrics.show(key, status or {})
+        await self.reporter.report(observed.model, status)
         self.memory.note(key, Sighting(observed.fingerprint, observed.streams))
         return planned.recheck_after
 
@@ -71,6 +77,20 @@ class Reconciler:
         except Refused as error:
             await self._tell(observed, planned, str(error))
             raise
+
+    async def _route(self, observed: Observed, planned: Plan) -> Mapping[str, Any] | None:
+        """The status, once what is to be done to the HTTPRoute was tried: a failure is told there and holds nothing up."""
+        if planned.route is None or planned.status is None:
+            return planned.status
+        try:
+            async with asyncio.timeout(ROUTE_SECONDS):
+                await self.executor.perform(observed.model.namespace, planned.route)
+        except NamespaceEnding:
+            raise
+        except (ClusterError, TimeoutError) as error:
+            said = str(error) or f"no answer within {ROUTE_SECONDS:g} s"
+            return unrouted(planned.status, observed, said)
+        return planned.status
 
     async def _tell(self, observed: Observed, planned: Plan, said: str) -> None:
         told = Event(type="Warning", reason=Reason.REFUSED, message=said)

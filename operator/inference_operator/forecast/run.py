@@ -104,14 +104,15 @@ def _run(world: World) -> tuple[tuple[Round, ...], Mapping[str, Any]]:
     idle = 0
     for _ in range(MOST_ROUNDS):
         made = plan(world.observe())
-        for action in made.actions:
+        actions = (*made.actions, *([made.route] if made.route else []))
+        for action in actions:
             world.act(action)
         world.report(made.status)
         status = made.status or status
-        if made.actions:
+        if actions:
             message = made.events[0].message if made.step else ""
-            rounds.append(Round(step=made.step, message=message, actions=made.actions))
-        idle = 0 if made.actions else idle + 1
+            rounds.append(Round(step=made.step, message=message, actions=actions))
+        idle = 0 if actions else idle + 1
         if idle > IDLE_ROUNDS or (idle and made.recheck_after is None):
             break
         world.pass_time(min(_LONGEST, (made.recheck_after or 1.0) * 2.0 ** (idle // 10)))

@@ -25,9 +25,9 @@ def empty(model: Model, now: datetime, default_image: str) -> Observed:
 
 
 def expecting(observed: Observed, spec: Spec) -> Observed:
-    """As if the Secrets of all clients were there and could be read."""
+    """As if the Secrets of all clients were there and could be read, and HTTPRoutes too."""
     keys = {client.name: SOME_KEY for client in spec.clients}
-    return replace(observed, client_keys=keys, secrets_refused="")
+    return replace(observed, client_keys=keys, secrets_refused="", route_obstacle=None)
 
 
 class World:
@@ -100,6 +100,8 @@ class World:
         if known is not None and "selector" in known.content.get("spec", {}) and kind == "Service":
             manifest["spec"] = {"selector": known.content["spec"]["selector"], **manifest["spec"]}
         uid = known.uid if known else f"{kind}/{meta['name']}"
+        if kind == "HTTPRoute":
+            manifest["status"] = {"parents": [_accepted(parent) for parent in manifest["spec"]["parentRefs"]]}
         child = Child(kind=kind, name=meta["name"], uid=uid, resource_version="", ours=True, content=manifest)
         self._keep(child)
 
@@ -166,6 +168,11 @@ class World:
     def _next_version(self) -> str:
         self._count += 1
         return f"forecast-{self._count}"
+
+
+def _accepted(parent: Mapping[str, Any]) -> dict[str, Any]:
+    """What a gateway answers."""
+    return {"parentRef": parent, "conditions": [{"type": "Accepted", "status": "True"}]}
 
 
 def _patched(annotations: Mapping[str, str], patch: Mapping[str, str | None]) -> dict[str, str]:

@@ -5,6 +5,7 @@ from inference_operator.manifests.disruption import disruption_budget
 from inference_operator.manifests.metadata import in_sync
 from inference_operator.manifests.network import network_policy
 from inference_operator.manifests.pod import pod_spec
+from inference_operator.manifests.route import http_route
 from inference_operator.manifests.services import active_service, preview_service
 from inference_operator.manifests.settings import settings, settings_hash, settings_text
 from inference_operator.manifests.template import differences, read_template, template_of, written_template
@@ -14,6 +15,7 @@ __all__ = [
     "deployment",
     "differences",
     "disruption_budget",
+    "http_route",
     "in_sync",
     "network_policy",
     "pod_spec",

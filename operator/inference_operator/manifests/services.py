@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from inference_operator.spec import Spec
 
 
+PORT = 80
+"""Of both."""
+
+
 def active_service(model: Model, spec: Spec) -> dict[str, Any]:
     """Without a selector: that belongs to the router's field manager, so applying this never moves traffic."""
     asked = spec.service
@@ -47,4 +51,4 @@ def _service(model: Model, name: str, spec: dict[str, Any], annotations: dict[st
 
 
 def _port() -> dict[str, Any]:
-    return {"name": "http", "port": 80, "targetPort": "http", "protocol": "TCP"}
+    return {"name": "http", "port": PORT, "targetPort": "http", "protocol": "TCP"}

@@ -9,6 +9,10 @@ from msgspec import Meta, field
 from inference_operator.spec.base import Name, Seconds, Section
 
 _Count = Annotated[int, Meta(ge=1, le=1_000_000_000)]
+_LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+_SUBDOMAIN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
+_HOSTNAME = r"^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
+"""As the Gateway API has them."""
 
 
 class Batching(Section, frozen=True, kw_only=True):
@@ -71,6 +75,37 @@ class Autoscaling(Section, frozen=True, kw_only=True):
             raise ValueError(f"minReplicas {self.min_replicas} is above maxReplicas {self.max_replicas}")
 
 
+class Parent(Section, frozen=True, kw_only=True):
+    """A Gateway, or those of its listeners that the section and the port leave."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=253)]
+    namespace: Annotated[str, Meta(min_length=1, max_length=63, pattern=_LABEL)] | None = None
+    """None: the model's own."""
+    section_name: Annotated[str, Meta(min_length=1, max_length=253, pattern=_SUBDOMAIN)] | None = None
+    port: Annotated[int, Meta(ge=1, le=65_535)] | None = None
+
+
+class HttpRoute(Section, frozen=True, kw_only=True):
+    """How gateways of the Gateway API bring requests to the active Service."""
+
+    parent_refs: Annotated[tuple[Parent, ...], Meta(min_length=1, max_length=8)]
+    hostnames: Annotated[
+        tuple[Annotated[str, Meta(min_length=1, max_length=253, pattern=_HOSTNAME)], ...],
+        Meta(max_length=16),
+    ] = ()
+    """Empty: those of the listeners."""
+
+    def __post_init__(self) -> None:
+        gateways = [(parent.namespace, parent.name) for parent in self.parent_refs]
+        sections = [(parent.namespace, parent.name, parent.section_name) for parent in self.parent_refs]
+        for parent, gateway, section in zip(self.parent_refs, gateways, sections, strict=True):
+            unclear = parent.section_name is None or sections.count(section) > 1
+            if gateways.count(gateway) > 1 and unclear:
+                raise ValueError(
+                    f"parentRefs name Gateway {parent.name} more than once: each needs a sectionName of its own"
+                )
+
+
 class Service(Section, frozen=True, kw_only=True):
     """How the active Service is reached from outside the cluster, and by whom."""
 
@@ -81,6 +116,7 @@ class Service(Section, frozen=True, kw_only=True):
     )
     allow_from: Annotated[tuple[dict[str, Any], ...], Meta(max_length=32)] = ()
     """Peers of a NetworkPolicy; empty: everyone."""
+    http_route: HttpRoute | None = None
 
     def __post_init__(self) -> None:
         if self.node_port is not None and self.type == "ClusterIP":

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from inference_operator import gates, judging, names, verifying
+from inference_operator import gates, judging, names, routing, verifying
 from inference_operator.actions import write_time
 from inference_operator.diagnosis import diagnose
 from inference_operator.keeping import at_rest
@@ -21,6 +21,8 @@ from inference_operator.verdicts import count
 from inference_operator.verification import read_result
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from inference_operator.observed import Fleet, Observed
     from inference_operator.roles import Roles, Scene
 
@@ -28,8 +30,9 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Claim:
     type: Condition
-    holds: bool
-    reason: Reason
+    holds: bool | None
+    """None: not known."""
+    reason: str
     message: str
 
 
@@ -53,6 +56,7 @@ def of_scene(scene: Scene, phase: Phase) -> tuple[Claim, ...]:
         _verified(scene),
         _draining(scene),
         _update_available(scene),
+        *_route_accepted(scene),
     )
 
 
@@ -200,6 +204,13 @@ def _draining(scene: Scene) -> Claim:
 def _update_available(scene: Scene) -> Claim:
     holds, reason, message = update(scene)
     return Claim(type=Condition.UPDATE_AVAILABLE, holds=holds, reason=reason, message=message)
+
+
+def _route_accepted(scene: Scene) -> Iterator[Claim]:
+    if found := routing.standing(scene):
+        yield Claim(
+            type=Condition.ROUTE_ACCEPTED, holds=found.holds, reason=found.reason, message=found.message
+        )
 
 
 def _drain(scene: Scene, fleet: Fleet) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from inference_operator.actions import write_time
 from inference_operator.gates import drain_deadline
 from inference_operator.keeping import at_rest
+from inference_operator.reasons import Condition
 from inference_operator.status import begun, blocks, conditions
 
 if TYPE_CHECKING:
@@ -42,6 +43,9 @@ def refused_status(observed: Observed, roles: Roles, refusal: Refusal) -> dict[s
     """Of a spec that is not acted on."""
     claims = conditions.of_refusal(observed, roles, refusal)
     status = _common(observed, roles, refusal.phase, claims)
+    if observed.model.route_noted:
+        # The HTTPRoute stays as it is, and only this tells of it.
+        status["conditions"].append(dict(_previous(observed.model.status, Condition.ROUTE_ACCEPTED)))
     if roles.leaving:
         status["draining"] = [
             blocks.draining(fleet, None) for fleet in roles.leaving[: blocks.DRAINING_LENGTH]
@@ -67,7 +71,7 @@ def _common(observed: Observed, roles: Roles, phase: Phase, claims: Iterable[Cla
 
 def _condition(observed: Observed, claim: Claim) -> dict[str, Any]:
     """The time is that of the last change of `status`, not of the words."""
-    value = "True" if claim.holds else "False"
+    value = "Unknown" if claim.holds is None else str(claim.holds)
     before = _previous(observed.model.status, claim.type)
     same = before.get("status") == value and "lastTransitionTime" in before
     return {
