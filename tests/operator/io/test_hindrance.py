@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from inference_operator.observed import Model, Observed
-from inference_operator.status import hindered
+from inference_operator.status import hindered, unrouted
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -60,3 +60,14 @@ def test_said_again_it_is_the_same_status():
 def test_a_very_long_refusal_fits():
     told = by_type(hindered({"conditions": [condition("Degraded", "False")]}, observed(), "x" * 100_000))
     assert len(told["Degraded"]["message"]) <= 32_768
+
+
+def test_a_route_that_is_refused_changes_its_own_condition_alone_and_since_when():
+    degraded = condition("Degraded", "False")
+    planned = {"phase": "Ready", "conditions": [degraded, condition("RouteAccepted", "Unknown")]}
+    once = unrouted(planned, observed(degraded), "hosts of others")
+    told = by_type(once)
+    assert (once["phase"], told["Degraded"]) == ("Ready", degraded)
+    assert (told["RouteAccepted"]["status"], told["RouteAccepted"]["reason"]) == ("False", "RefusedByCluster")
+    assert told["RouteAccepted"]["lastTransitionTime"] == "2026-01-02T03:04:05Z"
+    assert unrouted(planned, observed(*once["conditions"]), "hosts of others") == once
