@@ -97,10 +97,14 @@ class WatchedCluster(ModelCluster):
             overdue = told and (before.now - datetime.fromisoformat(told)).total_seconds() >= DRAIN_TIMEOUT
             never_served = not pod.ready and not streams[pod.uid]
             assert overdue or never_served or not self.fresh, f"{pod.name} was cut"
-        if any(
-            f.drain_started is None and f.promoted_at for f in before.fleets if f.name != name and f.replicas
-        ):
+        if any(self._lost_the_traffic(f) for f in before.fleets if f.name != name and f.replicas):
             assert size >= next(f.replicas for f in before.fleets if f.name == name) or not self.fresh
+
+    @staticmethod
+    def _lost_the_traffic(fleet: Fleet) -> bool:
+        """And does not know it yet. One that was called back is on its way up, as any new fleet."""
+        known = fleet.drain_started or names.RECALLED in fleet.annotations
+        return bool(fleet.promoted_at and not known)
 
     def _switched_only_to_what_every_pod_has(self, before: Observed, name: str, version: str) -> None:
         fleet = next(fleet for fleet in before.fleets if fleet.name == name)
