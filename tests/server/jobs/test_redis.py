@@ -111,10 +111,11 @@ async def test_a_key_counts_on_every_server(directory, redis, prefix):
 
 
 async def test_a_job_without_a_reader_on_any_server_is_cancelled(directory, redis, prefix):
-    async with two(directory, redis, prefix, window=2.0, step_seconds=0.01) as (one, other):
-        read, unread = [EventSource(other.client, await begin(one, **LONG)) for _ in range(2)]
+    async with two(directory, redis, prefix, window=3.0, step_seconds=0.01) as (one, other):
+        read = EventSource(other.client, await begin(one, **LONG))
+        reading = asyncio.create_task(read.read(600))  # twice as long as the window
+        unread = EventSource(other.client, await begin(one, **LONG))
         await unread.read(3)
-        reading = asyncio.create_task(read.read(250))  # longer than the window
         await one.settle(lambda status: status["streams"]["active"] == 1)
         assert (await card(other, unread.job_id))["reason"] == "no_reader"
         await reading
@@ -214,7 +215,7 @@ async def test_what_no_other_server_can_go_on_with_ends_with_the_reason(director
 async def test_a_server_that_was_only_slow_writes_no_more_once_its_job_was_taken_over(
     directory, redis, prefix
 ):
-    async with two(directory, redis, prefix, step_seconds=0.002, lease_seconds=60.0) as (one, other):
+    async with two(directory, redis, prefix, step_seconds=0.006, lease_seconds=60.0) as (one, other):
         readers = [EventSource(front.client, await begin(one, **LONG)) for front in (one, other)]
         await asyncio.gather(*[reader.read(5) for reader in readers])
         with redis.client() as client:
