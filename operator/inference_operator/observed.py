@@ -4,7 +4,7 @@ The room `cluster` fills it. Rules for whoever does:
 - list live (no resourceVersion), never from a cache;
 - a Deployment is a `Fleet` only when it carries our model label and the model's uid controls it;
 - `children` holds every Service, ConfigMap, PodDisruptionBudget and NetworkPolicy with our model label, and besides whatever
-  stands under a name that a plan could write (`Observed.names_to_look_up`), ours or not: what is not ours
+  stands under a name that a plan could write (`names_to_look_up`, `names_of_fleet`), ours or not: what is not ours
   is never touched, and a Deployment appears among the children only when it is not ours;
 - the HTTPRoute is looked up only for a model that asks for one or whose status tells of one;
 - a pod that cannot be asked has `report=None`, which means unknown and never zero.
@@ -23,7 +23,7 @@ from inference_operator.room import Room
 from inference_operator.weights import Incoming, Outgoing, Weights, read_mark
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -238,21 +238,23 @@ class Observed:
         return frozenset(uid for uid, ready in self.endpoints.get(service, {}).items() if ready)
 
 
-def names_to_look_up(
-    model: str, revision: str | None, fleets: tuple[str, ...]
-) -> tuple[tuple[str, str], ...]:
-    """(kind, name) of all that a plan could write and a list by our label would not show if it were foreign.
+Place = tuple[str, str]
+"""Kind and name."""
 
-    `fleets` are the names of the fleets found; `revision` is what a fleet is yet to be made for, None for nothing.
-    """
+
+def names_to_look_up(model: str, fleets: Iterable[str]) -> tuple[Place, ...]:
+    """All that a plan writes beside these fleets; a list by our label would not show it if it were foreign."""
     services = (("Service", names.active_service(model)), ("Service", names.preview_service(model)))
-    wanted = () if revision is None else tuple(names.fleet_candidates(model, revision))
+    settled = (place for fleet in fleets for place in names_of_fleet(fleet) if place[0] != "Deployment")
+    return (*services, ("NetworkPolicy", names.network_policy(model)), *settled)
+
+
+def names_of_fleet(name: str) -> tuple[Place, ...]:
+    """All that a plan writes for a new fleet of that name."""
     return (
-        *services,
-        ("NetworkPolicy", names.network_policy(model)),
-        *(("Deployment", name) for name in wanted),
-        *(("ConfigMap", names.settings(name)) for name in {*fleets, *wanted}),
-        *(("PodDisruptionBudget", names.disruption_budget(name)) for name in {*fleets, *wanted}),
+        ("Deployment", name),
+        ("ConfigMap", names.settings(name)),
+        ("PodDisruptionBudget", names.disruption_budget(name)),
     )
 
 

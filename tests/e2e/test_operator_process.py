@@ -6,6 +6,7 @@ import time
 import pytest
 
 from hack.kube import NeverCame, read_objects
+from inference_operator import names, spec
 from tests.support.operator_process import OperatorProcess
 
 pytestmark = pytest.mark.cluster
@@ -60,6 +61,20 @@ def test_a_model_gets_its_children_and_a_status_and_no_finalizer(start, kube):
         assert "finalizers" not in child["metadata"]
         assert "kopf" not in json.dumps(child["metadata"])
         assert child["metadata"]["ownerReferences"][0]["uid"] == model["metadata"]["uid"]
+
+
+def test_a_fleet_takes_the_first_name_that_no_stranger_has(start, kube):
+    revision = spec.revision(spec.parse(MODEL["spec"]))
+    first, second, third = names.fleet_candidates("chat", revision)
+    kube.run("create", "configmap", names.settings(first), "--from-literal=whose=theirs")
+    kube.run("create", "deployment", second, "--image=localhost:5000/no-such-image:1", "--replicas=0")
+    kube.apply(MODEL)
+    start()
+    kube.wait("im", "chat", lambda found: phase(found) == "Preparing")
+    ours = kube.find("deployment", "realtime-serve.io/model=chat")
+    assert [fleet["metadata"]["name"] for fleet in ours] == [third]
+    assert kube.get("configmap", names.settings(first))["data"] == {"whose": "theirs"}
+    assert "ownerReferences" not in kube.get("deployment", second)["metadata"]
 
 
 def test_children_go_with_their_model_even_without_an_operator(start, kube):

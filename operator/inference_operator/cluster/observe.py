@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import chain
 
 from inference_operator import names, spec
 from inference_operator.cluster import convert, kinds
 from inference_operator.cluster.client import Client, Object
-from inference_operator.cluster.fingerprint import fingerprint
+from inference_operator.cluster.fingerprint import edition, fingerprint
 from inference_operator.cluster.pods import PodReader
 from inference_operator.cluster.rooms import RoomReader
 from inference_operator.cluster.routes import read_route
 from inference_operator.cluster.secrets import KeyReader
 from inference_operator.errors import InvalidSpec
-from inference_operator.observed import Child, Fleet, Model, Observed, Pod, names_to_look_up
+from inference_operator.observed import (
+    Child,
+    Fleet,
+    Model,
+    Observed,
+    Place,
+    Pod,
+    names_of_fleet,
+    names_to_look_up,
+)
 from inference_operator.spec import Spec
 from inference_operator.strategy import asks_for_room
 
@@ -66,9 +76,7 @@ class Observer:
             children=tuple(children),
             endpoints=convert.read_endpoints(slices),
             default_image=self.default_image,
-            fingerprint=fingerprint(
-                content, [*deployments, *pods, *(one for some in listed for one in some)]
-            ),
+            fingerprint=fingerprint(content, map(edition, chain(deployments, pods, *listed))),
             network_policies=self.network_policies,
             operator_namespace=self.operator_namespace,
             prompts=prompts,
@@ -109,15 +117,24 @@ class Observer:
         ]
 
     async def _look_up(
-        self, model: Model, wanted: Spec | None, fleets: Iterable[Fleet], known: list[Child]
+        self, model: Model, wanted: Spec | None, fleets: Iterable[Fleet], known: Sequence[Child]
     ) -> list[Child]:
         """What stands, without our label, under a name that a plan could write."""
-        seen = {(child.kind, child.name) for child in known} | {
-            ("Deployment", fleet.name) for fleet in fleets
-        }
-        fleet_names = tuple(fleet.name for fleet in fleets)
+        taken = {fleet.name for fleet in fleets}
+        seen = {(child.kind, child.name) for child in known} | {("Deployment", name) for name in taken}
+        found = await self._ask(model, names_to_look_up(model.name, sorted(taken)), seen)
         revision = _unborn(wanted, fleets) if wanted else None
-        unseen = [place for place in names_to_look_up(model.name, revision, fleet_names) if place not in seen]
+        for name in names.fleet_candidates(model.name, revision) if revision else ():
+            places = names_of_fleet(name)
+            found += await self._ask(model, places, seen | {(child.kind, child.name) for child in found})
+            strangers = {(child.kind, child.name) for child in (*known, *found) if not child.ours}
+            if name not in taken and strangers.isdisjoint(places):
+                break  # the first that is free is the one that a plan takes
+        return found
+
+    async def _ask(self, model: Model, places: Iterable[Place], seen: Container[Place]) -> list[Child]:
+        """Those of the places that hold something, but for what was seen already."""
+        unseen = [place for place in places if place not in seen]
         found = await asyncio.gather(
             *(self.client.get(kinds.BY_NAME[kind], model.namespace, name) for kind, name in unseen)
         )

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from inference_operator import names
 from inference_operator.cluster import kinds
-from inference_operator.cluster.client import Client, Object
-from inference_operator.cluster.fingerprint import fingerprint
+from inference_operator.cluster.client import Client, Object, Page
+from inference_operator.cluster.fingerprint import Edition, edition, fingerprint
+from inference_operator.cluster.kinds import Kind
 from inference_operator.cluster.pods import PodReader
 
 AT_ONCE = 64
@@ -47,21 +48,24 @@ class Surveyor:
 
     async def _look(self, namespace: str) -> dict[Place, Sighting]:
         # The models last: one that is made meanwhile is then seen with too little, never passed over.
-        owned: defaultdict[Place, list[Mapping[str, Any]]] = defaultdict(list)
+        owned: defaultdict[Place, list[Edition]] = defaultdict(list)
         for kind in _KINDS:
-            for found in await self.client.list(
-                kind, namespace, labels=names.LABEL_MODEL, only_metadata=True
-            ):
-                owned[_place(found)].append(found)
+            async for page in self._pages(kind, namespace, names.LABEL_MODEL):
+                for found in page:
+                    owned[_place(found)].append(edition(found))
         streams = await self._streams(namespace, owned)
-        models = await self.client.list(kinds.MODEL, namespace, only_metadata=True)
         return {
             (place := _own_place(model)): Sighting(fingerprint(model, owned[place]), streams[place])
-            for model in models
+            async for page in self._pages(kinds.MODEL, namespace)
+            for model in page
         }
 
+    def _pages(self, kind: Kind, namespace: str, labels: str = "") -> AsyncIterator[Page]:
+        """Metadata alone. Nobody keeps a page: managed fields make thousands of objects heavy."""
+        return self.client.pages(kind, namespace, labels=labels, only_metadata=True)
+
     async def _streams(
-        self, namespace: str, owned: defaultdict[Place, list[Mapping[str, Any]]]
+        self, namespace: str, owned: defaultdict[Place, list[Edition]]
     ) -> defaultdict[Place, int]:
         """Ask all pods, page by page; notes the pods in `owned` too."""
         total: defaultdict[Place, int] = defaultdict(int)
@@ -75,9 +79,7 @@ class Surveyor:
         pages = self.client.pages(kinds.POD, namespace, labels=names.LABEL_MODEL, size=PODS_OF_ONE_PAGE)
         async for page in pages:
             for pod in page:
-                meta = pod["metadata"]
-                versions = {"uid": meta["uid"], "resourceVersion": meta["resourceVersion"]}
-                owned[_place(pod)].append({"metadata": versions})
+                owned[_place(pod)].append(edition(pod))
             await asyncio.gather(*map(ask, page))
         return total
 

@@ -4,16 +4,17 @@ import copy
 
 import pytest
 
-from inference_operator.cluster.fingerprint import fingerprint
+from inference_operator.cluster.fingerprint import Edition, edition, fingerprint
 
 MODEL = {
     "metadata": {"uid": "m", "generation": 3, "resourceVersion": "9", "annotations": {"a": "b"}},
     "status": {"phase": "Ready"},
 }
-OWNED = [
-    {"metadata": {"uid": "d", "resourceVersion": "5"}},
-    {"metadata": {"uid": "p", "resourceVersion": "6"}},
-]
+OWNED = [Edition("d", "5"), Edition("p", "6")]
+
+
+def test_an_edition_is_the_object_and_its_version():
+    assert edition({"metadata": {"uid": "d", "resourceVersion": "5", "name": "x"}}) == OWNED[0]
 
 
 def test_the_order_of_a_list_and_our_own_status_make_no_difference():
@@ -42,9 +43,9 @@ def test_a_change_of_the_model_shows(change):
 @pytest.mark.parametrize(
     "owned",
     [
-        [*OWNED, {"metadata": {"uid": "q", "resourceVersion": "6"}}],
+        [*OWNED, Edition("q", "6")],
         OWNED[:1],
-        [OWNED[0], {"metadata": {"uid": "p", "resourceVersion": "7"}}],
+        [OWNED[0], Edition("p", "7")],
     ],
     ids=["born", "gone", "written"],
 )
