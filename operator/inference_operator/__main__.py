@@ -28,8 +28,9 @@ from inference_operator.cluster.rooms import RoomReader
 from inference_operator.cluster.secrets import KeyReader
 from inference_operator.cluster.survey import Surveyor
 from inference_operator.cluster.verify import Verifier
+from inference_operator.controller.key import Key
 from inference_operator.controller.memory import Memory
-from inference_operator.controller.metrics import Key, Metrics
+from inference_operator.controller.metrics import Metrics
 from inference_operator.controller.queue import WorkQueue
 from inference_operator.controller.reconcile import Reconciler
 from inference_operator.controller.report import Reporter

@@ -12,7 +12,7 @@ from typing import Any
 import kopf
 
 from inference_operator import names
-from inference_operator.controller.metrics import Key
+from inference_operator.controller.key import Key
 
 CHILDREN = (
     ("apps", "v1", "deployments"),
@@ -24,6 +24,11 @@ CHILDREN = (
     ("discovery.k8s.io", "v1", "endpointslices"),
 )
 """(group, version, plural). EndpointSlices carry the labels of their Service."""
+
+LISTED_AT_ONCE = 50
+"""Objects of one kind."""
+IDLE = 0.1
+"""Seconds that kopf keeps the last event of an object, for the next one to come to the same task."""
 
 
 def make_registry(tell: Callable[[Key], None], end: Callable[[], None]) -> kopf.OperatorRegistry:
@@ -65,6 +70,9 @@ def make_settings(*, clusterwide: bool) -> kopf.OperatorSettings:
     settings.watching.server_timeout = 300
     settings.watching.client_timeout = 330
     settings.watching.connect_timeout = 10
+    # Whole objects are listed, of which we read the labels: what kopf holds of them at once is what a restart costs.
+    settings.watching.chunk_size = LISTED_AT_ONCE
+    settings.queueing.idle_timeout = IDLE
     settings.networking.request_timeout = 30
     settings.networking.connect_timeout = 5
     settings.process.ultimate_exiting_timeout = (

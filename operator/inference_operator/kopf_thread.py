@@ -15,7 +15,7 @@ from concurrent.futures import Future
 import kopf
 
 from inference_operator import handlers
-from inference_operator.controller.metrics import Key
+from inference_operator.controller.key import Key
 from inference_operator.errors import OperatorError
 
 SETTLE = 0.5

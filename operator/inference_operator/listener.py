@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from inference_operator.controller.metrics import Key
+from inference_operator.controller.key import Key
 from inference_operator.controller.queue import WorkQueue
 from inference_operator.kopf_thread import KopfThread
 

@@ -14,7 +14,8 @@ from prometheus_client import CollectorRegistry, start_http_server
 from hack import panels
 from hack.monitoring import Prometheus
 from hack.scrapes import Target
-from inference_operator.controller.metrics import Key, Metrics
+from inference_operator.controller.key import Key
+from inference_operator.controller.metrics import Metrics
 from tests.support.dashboard import panel_queries, read_dashboard, variable_queries
 from tests.support.server_process import ServerProcess
 

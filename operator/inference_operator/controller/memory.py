@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from inference_operator.cluster.survey import Sighting
-from inference_operator.controller.metrics import Key
+from inference_operator.controller.key import Key
 
 
 class Memory:

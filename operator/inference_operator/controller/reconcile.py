@@ -14,8 +14,9 @@ from inference_operator.cluster.apply import Executor
 from inference_operator.cluster.events import Recorder
 from inference_operator.cluster.observe import Observer
 from inference_operator.cluster.survey import Sighting
+from inference_operator.controller.key import Key
 from inference_operator.controller.memory import Memory
-from inference_operator.controller.metrics import Key, Metrics
+from inference_operator.controller.metrics import Metrics
 from inference_operator.controller.report import Reporter
 from inference_operator.errors import ClusterError, NamespaceEnding, Refused
 from inference_operator.observed import Observed

@@ -10,8 +10,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from inference_operator.cluster.survey import Surveyor
+from inference_operator.controller.key import Key
 from inference_operator.controller.memory import Memory
-from inference_operator.controller.metrics import Key, Metrics
+from inference_operator.controller.metrics import Metrics
 from inference_operator.controller.queue import QueueStopped, WorkQueue
 from inference_operator.errors import ClusterError, LeaseLost, NamespaceEnding, StaleObservation
 

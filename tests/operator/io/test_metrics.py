@@ -2,7 +2,8 @@
 
 from prometheus_client import CollectorRegistry, generate_latest
 
-from inference_operator.controller.metrics import Key, Metrics
+from inference_operator.controller.key import Key
+from inference_operator.controller.metrics import Metrics
 
 CHAT = Key("default", "chat")
 DRAINING = {

@@ -3,8 +3,9 @@
 from prometheus_client import CollectorRegistry
 
 from inference_operator.cluster.survey import Sighting
+from inference_operator.controller.key import Key
 from inference_operator.controller.memory import Memory
-from inference_operator.controller.metrics import Key, Metrics
+from inference_operator.controller.metrics import Metrics
 from inference_operator.controller.queue import WorkQueue
 from inference_operator.controller.work import Resync
 from inference_operator.errors import ClusterError

@@ -16,8 +16,9 @@ from inference_operator.cluster.apply import Executor
 from inference_operator.cluster.client import Client
 from inference_operator.cluster.routes import FORBIDDEN, MISSING, read_route
 from inference_operator.controller import reconcile
+from inference_operator.controller.key import Key
 from inference_operator.controller.memory import Memory
-from inference_operator.controller.metrics import Key, Metrics
+from inference_operator.controller.metrics import Metrics
 from inference_operator.controller.reconcile import Reconciler
 from inference_operator.controller.report import Reporter
 from inference_operator.errors import NamespaceEnding

@@ -5,7 +5,8 @@ import asyncio
 import pytest
 from prometheus_client import CollectorRegistry
 
-from inference_operator.controller.metrics import Key, Metrics
+from inference_operator.controller.key import Key
+from inference_operator.controller.metrics import Metrics
 from inference_operator.controller.queue import Backoff, WorkQueue
 from inference_operator.controller.work import Worker
 from inference_operator.errors import ClusterError, LeaseLost, NamespaceEnding, StaleObservation
