@@ -8,6 +8,8 @@ from hypothesis import settings
 
 # Before anything imports torch: threads that spin while they wait make tests ten times slower as soon as two processes run.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# Before anything imports Triton, as torch does: its kernels then run without a GPU.
+os.environ.setdefault("TRITON_INTERPRET", "1")
 
 settings.register_profile("untimed", deadline=None)  # a busy machine fails no test
 settings.load_profile("untimed")

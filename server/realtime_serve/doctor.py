@@ -52,6 +52,8 @@ class Facts:
     cores: int
     load: float
     """Processes that wanted a core in the last minute, this one not counted."""
+    path: str
+    """Which way steps go that only decode."""
 
 
 def main() -> int:
@@ -72,7 +74,9 @@ def main() -> int:
         return 1
     bandwidth = runner.read_bandwidth()
     rows = [measure(runner, batch, bandwidth) for batch in BATCHES]
-    facts = Facts(runner.card.dtype, runner.card.device, runner.packed, count_cores(), load_average)
+    facts = Facts(
+        runner.card.dtype, runner.card.device, runner.packed, count_cores(), load_average, runner.path
+    )
     sys.stdout.write(report(facts, runner.step_bytes(), bandwidth, rows) + "\n")
     return 0
 
@@ -139,6 +143,7 @@ def book(sequences: list[Sequence], results: list[Result]) -> None:
 def report(facts: Facts, weights: int, bandwidth: float, rows: list[Measured]) -> str:
     lines = [
         f"{facts.device}, {facts.cores} cores, {facts.dtype}; memory reads {bandwidth / 1e9:.1f} GB/s; a step reads {weights / 1e6:.0f} MB of weights",
+        f"decoding by {facts.path}",
         "",
         f"{'batch':>5} {'floor, ms':>10} {'step, ms':>10} {'share':>6} {'tok/s':>8}",
         *(

@@ -7,13 +7,15 @@ ever made.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
 from realtime_serve.model.kv import KVCache, Shape
-from realtime_serve.model.step import Beginning, Continuing, Decoding, Sharing, StepPlan, View
+from realtime_serve.model.static import StaticPlan
+from realtime_serve.model.step import Beginning, Continuing, Rows, Sharing, StepPlan, View
 
 NAME = "realtime_serve"
 
@@ -24,16 +26,25 @@ New = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 """Queries, keys and values of a step's tokens, each [heads, tokens, size]."""
 How = tuple[float | None, int | None]
 """Scaling and window."""
+Decode = Callable[[Rows, New, tuple[torch.Tensor, torch.Tensor], How], torch.Tensor]
+"""Attention of rows of one token, over keys and values of a layer: [rows, heads, size]."""
 
 
 class PagedAttention:
     """The function that transformers calls in each layer. One per process: the registry knows functions by name."""
 
     def __init__(self) -> None:
+        self.is_ragged = False
+        """Whether a row that decodes costs what its own length costs, whichever rows are computed with it."""
+        self._decode: Decode = attend_rows
         self.cache: KVCache | None = None
-        self.plan: StepPlan | None = None
+        self.plan: StepPlan | StaticPlan | None = None
         self.seen: dict[int, Shape] = {}
         """What a forward without a cache has shown of each layer."""
+
+    def use(self, decode: Decode) -> None:
+        """In place of torch's kernels, for rows of one token: one that reads each row's own pages and no more."""
+        self._decode, self.is_ragged = decode, True
 
     def __call__(  # noqa: PLR0917  # transformers' own signature
         self,
@@ -56,9 +67,11 @@ class PagedAttention:
         new, how = (query[0], key[0], value[0]), (scaling, sliding_window)
         for tensor, tokens in zip(cached, new[1:], strict=True):
             tensor.flatten(1, 2).index_copy_(1, self.plan.writes, tokens)
+        if isinstance(self.plan, StaticPlan):
+            return self._decode(self.plan.rows, new, cached, how)[None], None
         output = query.new_empty(query.shape[2], query.shape[1], value.shape[3])  # [tokens, heads, size]
         for rows in self.plan.decoding:
-            output[rows.tokens] = decode(rows, new, cached, how)
+            output[rows.tokens] = self._decode(rows, new, cached, how)
         for prompts in self.plan.beginning:
             output[prompts.written] = begin(prompts, new, how)
         for chunks in self.plan.continuing:
@@ -66,11 +79,11 @@ class PagedAttention:
         return output[None], None
 
 
-def decode(rows: Decoding, new: New, cached: tuple[torch.Tensor, torch.Tensor], how: How) -> torch.Tensor:
-    """[rows, heads, size]"""
+def attend_rows(rows: Rows, new: New, cached: tuple[torch.Tensor, torch.Tensor], how: How) -> torch.Tensor:
+    """[rows, heads, size]: by torch's own kernels, over copies of the pages."""
     scaling, window = how
     view, (keys, values) = rows.view(window), cached
-    query = new[0].index_select(1, rows.tokens)
+    query = rows.of(new[0])
     heads, count, size = query.shape
     shared = keys.shape[0]
     # Heads that share keys are queries of one head: no copy of the keys for each of them.

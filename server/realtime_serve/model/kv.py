@@ -34,11 +34,14 @@ class KVCache:
         self.token_bytes = bytes_per_token(shapes, dtype)
         self.pages = self.blank = pages
         """The page after the last one stays blank: where rows of a step are of different length, it stands for what they lack."""
+        self.waste = pages + 1
+        """The last page is written where a step computes more rows than there are, and never read for one that counts."""
+        self.device = device
         # Zeros, because what a mask hides must still be finite: NaN times nothing is NaN.
         self._layers = {
             layer: (
-                zeros((shape.heads, pages + 1, PAGE_TOKENS, shape.key_size), dtype, device),
-                zeros((shape.heads, pages + 1, PAGE_TOKENS, shape.value_size), dtype, device),
+                zeros((shape.heads, pages + 2, PAGE_TOKENS, shape.key_size), dtype, device),
+                zeros((shape.heads, pages + 2, PAGE_TOKENS, shape.value_size), dtype, device),
             )
             for layer, shape in shapes.items()
         }

@@ -17,7 +17,9 @@ from realtime_serve.engine.messages import Load, ModelCard
 from realtime_serve.errors import EngineFailed
 from realtime_serve.model import kv
 from realtime_serve.model.attention import NAME, PagedAttention
+from realtime_serve.model.capture import Capture
 from realtime_serve.model.memory import free_memory
+from realtime_serve.model.paths import pick_capture, pick_decode
 from realtime_serve.model.proof import prove
 from realtime_serve.model.running import TransformersRunner
 from realtime_serve.model.vocabulary import with_grammars
@@ -28,8 +30,13 @@ log = logging.getLogger("realtime_serve.model")
 PROBE_TOKENS = 2
 
 
-def load_runner(load: Load, report: Callable[[str], None]) -> TransformersRunner:
-    """Read a directory, check, and make room. Raises EngineFailed with a reason for whatever stands in the way."""
+def load_runner(
+    load: Load, report: Callable[[str], None], *, capture: Capture | None = None
+) -> TransformersRunner:
+    """Read a directory, check, and make room. Raises EngineFailed with a reason for whatever stands in the way.
+
+    capture: how decode steps are kept, where it is not to be as the device has it.
+    """
     torch.set_num_threads(count_cores())
     directory = Path(load.model)
     device = pick_device(load.device)
@@ -40,6 +47,8 @@ def load_runner(load: Load, report: Callable[[str], None]) -> TransformersRunner
     AttentionInterface.register(NAME, attention)
     model = read_model(directory, config, pick_dtype(load.dtype, device, config), device)
     length = pick_length(load.max_model_length, config)
+    if decode := pick_decode(device, length):
+        attention.use(decode)
     cache = make_cache(model, attention, length=length, fraction=load.kv_fraction)
     card, grammars = with_grammars(describe(directory, config, model, cache, length))
     seconds = round(time.monotonic() - begin, 1)
@@ -54,7 +63,14 @@ def load_runner(load: Load, report: Callable[[str], None]) -> TransformersRunner
             }
         },
     )
-    runner = TransformersRunner(model=model, attention=attention, cache=cache, card=card, grammars=grammars)
+    runner = TransformersRunner(
+        model=model,
+        attention=attention,
+        cache=cache,
+        card=card,
+        grammars=grammars,
+        capture=capture or pick_capture(device, decode),
+    )
     prove(model, runner)
     return runner
 

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import logging
+
 import torch
 
 from realtime_serve.engine.batch import Batch, Result
 from realtime_serve.engine.grammar import Grammars
 from realtime_serve.engine.messages import ModelCard
 from realtime_serve.model.attention import PagedAttention
+from realtime_serve.model.capture import Capture
+from realtime_serve.model.captured import CapturedDecode, NotCaptured
 from realtime_serve.model.floor import is_packed, read_bandwidth, step_bytes
 from realtime_serve.model.kv import PAGE_TOKENS, KVCache
 from realtime_serve.model.sampler import sample
+from realtime_serve.model.static import StaticPlan
 from realtime_serve.model.step import StepPlan
+
+log = logging.getLogger("realtime_serve.model")
 
 
 class TransformersRunner:
@@ -23,7 +30,9 @@ class TransformersRunner:
         cache: KVCache,
         card: ModelCard,
         grammars: Grammars | None = None,
+        capture: Capture | None = None,
     ) -> None:
+        """capture: how steps that only decode are kept; None: not at all."""
         self.card = card
         self.page_count = cache.pages
         self.page_size = PAGE_TOKENS
@@ -32,6 +41,9 @@ class TransformersRunner:
         self._cache = self._attention.cache = cache
         self._grammars = grammars
         self._device = next(model.parameters()).device
+        self.captured: CapturedDecode | None = None
+        if capture is not None:
+            self.captured = CapturedDecode(self._forward, capture, cache, longest=card.max_model_length)
 
     def step_bytes(self) -> int:
         """Weights that a step reads, in bytes."""
@@ -50,9 +62,21 @@ class TransformersRunner:
         """Whether linear layers lie in the order in which the processor's kernels read them."""
         return is_packed(self._model)
 
+    @property
+    def path(self) -> str:
+        """Which way steps go that only decode, in words."""
+        attention = "Triton's attention" if self._attention.is_ragged else "torch's attention"
+        return f"captured steps over {attention}" if self.captured else attention
+
     @torch.inference_mode()  # type: ignore[untyped-decorator]
     def run(self, batch: Batch) -> list[Result]:
         """Raises what torch raises; nothing of the step then counts."""
+        if self.captured is not None and self.captured.takes(batch):
+            self._clean(batch)
+            try:
+                return self.captured.run(batch)
+            except NotCaptured as reason:
+                self._give_up_capture(reason)
         logits = self.logits(batch)
         sampling = [row for row in batch.rows if row.samples]
         return sample(logits, sampling, self._grammars) if sampling else []
@@ -62,9 +86,10 @@ class TransformersRunner:
         """[sampling rows, vocabulary]: computes all rows, writes their keys and values."""
         tokens = [token for row in batch.rows for token in row.tokens]
         positions = [position for row in batch.rows for position in range(row.start, row.end)]
-        if batch.clean:
-            self._cache.clean(batch.clean)
-        self._attention.plan = StepPlan(batch, self._cache.blank, self._device)
+        self._clean(batch)
+        self._attention.plan = StepPlan(
+            batch, self._cache.blank, self._device, ragged=self._attention.is_ragged
+        )
         output = self._model(
             input_ids=torch.tensor([tokens], device=self._device),
             position_ids=torch.tensor([positions], device=self._device),
@@ -73,6 +98,21 @@ class TransformersRunner:
         )
         logits: torch.Tensor = output.logits[0]
         return logits
+
+    def _forward(self, tokens: torch.Tensor, positions: torch.Tensor, plan: StaticPlan) -> torch.Tensor:
+        """See `captured.Forward`."""
+        self._attention.plan = plan
+        output = self._model(input_ids=tokens[None], position_ids=positions[None], use_cache=False)
+        logits: torch.Tensor = output.logits[0]
+        return logits
+
+    def _clean(self, batch: Batch) -> None:
+        if batch.clean:
+            self._cache.clean(batch.clean)
+
+    def _give_up_capture(self, reason: NotCaptured) -> None:
+        log.warning("steps of this model cannot be captured", extra={"fields": {"reason": str(reason)}})
+        self.captured = None
 
 
 def last_tokens(batch: Batch) -> list[int]:

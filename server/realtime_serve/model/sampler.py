@@ -13,14 +13,14 @@ from realtime_serve.engine.grammar import Grammars
 from realtime_serve.engine.messages import Sampling, TokenLogprob
 from realtime_serve.model.masks import Masks, read_masks
 from realtime_serve.model.penalties import adjust, adjusts
+from realtime_serve.model.slots import COLDEST, SEED_FACTOR
 
 CANDIDATES = 128
 """Likeliest tokens among which top_p is looked for first. Rows whose candidates do not reach it are looked at again with
 `WIDER` times as many: the whole vocabulary is sorted for the flattest of distributions only."""
 WIDER = 16
-COLDEST = 1e-3
-"""A lower temperature than this is no other: the likeliest token, unless two are as good as equal."""
 MASK64 = (1 << 64) - 1
+FIRST_FACTOR, SECOND_FACTOR = 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
 NOT_FINITE = "the model's output is not finite (NaN or infinity)"
 NONE_LEFT = "the model's output rules out every token that the response_format allows"
 
@@ -158,7 +158,7 @@ def is_filtered(sampling: Sampling, vocabulary: int) -> bool:
 
 def chance(seed: int, position: int) -> float:
     """A number in [0, 1) from both, well spread (splitmix64's finaliser); 23 bits, so that float32 has it exactly."""
-    value = (seed * 0x9E3779B97F4A7C15 + position * 0xBF58476D1CE4E5B9) & MASK64
-    value = ((value ^ (value >> 30)) * 0xBF58476D1CE4E5B9) & MASK64
-    value = ((value ^ (value >> 27)) * 0x94D049BB133111EB) & MASK64
+    value = (seed * SEED_FACTOR + position * FIRST_FACTOR) & MASK64
+    value = ((value ^ (value >> 30)) * FIRST_FACTOR) & MASK64
+    value = ((value ^ (value >> 27)) * SECOND_FACTOR) & MASK64
     return float((value ^ (value >> 31)) >> 41) / 2**23

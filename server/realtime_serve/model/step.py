@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import takewhile
+from typing import Protocol
 
 import torch
 
@@ -45,6 +47,24 @@ class View:
         return self._others[dtype]
 
 
+class Rows(Protocol):
+    """Rows of one token each, as attention needs to know them."""
+
+    @property
+    def table(self) -> torch.Tensor:
+        """[rows, most pages]: each row's pages, the first first."""
+
+    @property
+    def lengths(self) -> torch.Tensor:
+        """[rows]: tokens that a row sees, its own among them."""
+
+    def of(self, tensor: torch.Tensor) -> torch.Tensor:
+        """[heads, tokens of the step, size] → [heads, rows, size]"""
+
+    def view(self, window: int | None) -> View:
+        """`window`: how many tokens a row sees, itself among them; None: all."""
+
+
 class Decoding:
     """Rows of one token each."""
 
@@ -55,8 +75,21 @@ class Decoding:
         self._device = device
         self._views: dict[int | None, View] = {}
 
+    @cached_property
+    def table(self) -> torch.Tensor:
+        pages = [row.sequence.pages[: pages_seen(row)] for row in self._rows]
+        most = max(map(len, pages))
+        padded = [some + [self._blank] * (most - len(some)) for some in pages]
+        return torch.tensor(padded, device=self._device, dtype=torch.int32)
+
+    @cached_property
+    def lengths(self) -> torch.Tensor:
+        return torch.tensor([row.end for row in self._rows], device=self._device, dtype=torch.int32)
+
+    def of(self, tensor: torch.Tensor) -> torch.Tensor:
+        return tensor.index_select(1, self.tokens)
+
     def view(self, window: int | None) -> View:
-        """`window`: how many tokens a row sees, itself among them; None: all."""
         if window not in self._views:
             self._views[window] = self._look(window)
         return self._views[window]
@@ -157,8 +190,8 @@ class Sharing:
 
 
 class StepPlan:
-    def __init__(self, batch: Batch, blank: int, device: torch.device) -> None:
-        """blank: a page of zeros."""
+    def __init__(self, batch: Batch, blank: int, device: torch.device, *, ragged: bool = False) -> None:
+        """blank: a page of zeros. ragged: decoding rows cost what their own length costs in any company."""
         rows, first = [], 0
         for row in batch.rows:
             rows.append(Placed(row, first))
@@ -166,14 +199,15 @@ class StepPlan:
         decoding, prompts = rows[: batch.decoding], rows[batch.decoding :]
         fresh = [placed for placed in prompts if placed.row.start == 0]
         self.writes = torch.tensor([place for row in batch.rows for place in slots(row)], device=device)
-        self.decoding = [Decoding(some, blank, device) for some in alike(decoding, pages_seen)]
+        groups = [decoding] * bool(decoding) if ragged else alike(decoding, pages_seen)
+        self.decoding = [Decoding(some, blank, device) for some in groups]
         self.beginning = [Beginning(some, device) for some in alike(fresh, squared)]
         together, alone = apart([placed for placed in prompts if placed.row.start > 0])
         begun: dict[int, list[Placed]] = {}
         for placed in alone:
             begun.setdefault(len(placed.row.tokens), []).append(placed)
-        groups = [some for chunks in begun.values() for some in alike(chunks, pages_seen)]
-        self.continuing: list[Continuing | Sharing] = [Continuing(some, blank, device) for some in groups]
+        chunks = [some for found in begun.values() for some in alike(found, pages_seen)]
+        self.continuing: list[Continuing | Sharing] = [Continuing(some, blank, device) for some in chunks]
         self.continuing += [Sharing(some, device) for some in together]
 
 

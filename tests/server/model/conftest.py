@@ -27,9 +27,8 @@ def tiny(tmp_path_factory):
 def load():
     """A runner for a directory, in float32 unless told otherwise."""
 
-    def make(directory, **more):
-        return load_runner(
-            Load(str(directory), **{"dtype": "float32", "device": "cpu", **more}), report=lambda _: None
-        )
+    def make(directory, capture=None, **more):
+        wanted = Load(str(directory), **{"dtype": "float32", "device": "cpu", **more})
+        return load_runner(wanted, report=lambda _: None, capture=capture)
 
     return make

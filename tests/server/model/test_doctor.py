@@ -10,7 +10,7 @@ from realtime_serve import doctor
 from realtime_serve.doctor import Facts, Measured, advise
 from tests.support.tiny_models import SHAPE
 
-FACTS = Facts(dtype="bfloat16", device="cpu", packed=True, cores=2, load=0.0)
+FACTS = Facts(dtype="bfloat16", device="cpu", packed=True, cores=2, load=0.0, path="torch's attention")
 
 
 def test_a_step_reads_every_weight_once_but_of_the_embeddings_a_row(tiny, load):
@@ -33,6 +33,7 @@ def test_it_tells_floor_step_and_share_of_a_model(tiny, capsys, monkeypatch):
     assert doctor.main() == 0
     out = capsys.readouterr().out
     assert "GB/s" in out
+    assert "decoding by torch's attention\n" in out
     assert [line.split()[0] for line in out.splitlines() if line.strip()[:1].isdigit()] == ["1", "8", "32"]
 
 
