@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 SERVER = Path(__file__).parents[2] / "server"
-CAPABILITIES = (80, 90)
+CAPABILITIES = {80: {"PARTS": 1, "WINDOWED": False, "TILE": 32}, 90: {}}
+"""Of the GPU, and what is otherwise there."""
 NUMBERS = {
     "PART": 256, "GROUP": 4, "HEADS": 16, "SIZE": 96, "VALUE_SIZE": 96, "BLOCK": 128, "VALUE_BLOCK": 128, "PAGE": 16,
     "TILE": 64, "PARTS": 8, "PARTS_BLOCK": 8, "WINDOWED": True, "WIDE": False,
@@ -27,10 +28,10 @@ def main() -> None:
 
     from realtime_serve.model.triton_kernels import attend_part, join_parts  # noqa: PLC0415
 
-    for capability in CAPABILITIES:
+    for capability, changes in CAPABILITIES.items():
         for kernel, output in ((attend_part, "*fp32"), (join_parts, "*bf16")):
             names = kernel.arg_names
-            numbers = {name: NUMBERS[name] for name in names if name in NUMBERS}
+            numbers = {name: {**NUMBERS, **changes}[name] for name in names if name in NUMBERS}
             source = ASTSource(kernel, {name: type_of(name, output) for name in names}, numbers)
             compile(source, target=GPUTarget("cuda", capability, 32))
         sys.stdout.write(f"sm_{capability}\n")

@@ -18,9 +18,10 @@ from realtime_serve.errors import EngineFailed
 from realtime_serve.model import kv
 from realtime_serve.model.attention import NAME, PagedAttention
 from realtime_serve.model.capture import Capture
+from realtime_serve.model.captured import NotCaptured
 from realtime_serve.model.memory import free_memory
 from realtime_serve.model.paths import pick_capture, pick_decode
-from realtime_serve.model.proof import prove
+from realtime_serve.model.proof import prove, prove_captured
 from realtime_serve.model.running import TransformersRunner
 from realtime_serve.model.vocabulary import with_grammars
 from realtime_serve.model.weights import read_config, read_model
@@ -72,6 +73,10 @@ def load_runner(
         capture=capture or pick_capture(device, decode),
     )
     prove(model, runner)
+    try:
+        prove_captured(runner)
+    except (NotCaptured, RuntimeError) as reason:
+        runner.give_up_capture(reason)
     return runner
 
 

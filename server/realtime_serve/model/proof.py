@@ -15,9 +15,12 @@ from realtime_serve.engine.messages import Sampling
 from realtime_serve.engine.sequence import Sequence
 from realtime_serve.errors import EngineFailed
 from realtime_serve.model.attention import NAME
+from realtime_serve.model.captured import NotCaptured
 from realtime_serve.model.running import TransformersRunner
 
 LENGTH = 12
+CAPTURED_ROWS, CAPTURED_STEPS = 3, 3
+"""No power of two, so that a captured step computes a row that is none; and steps enough that the device goes on by itself."""
 CHUNKS = (5, 4, 1, 1, 1)
 TOLERANCE = {torch.float32: 0.01}
 ROUGH_TOLERANCE = 0.15
@@ -33,7 +36,7 @@ def prove(model: Any, runner: TransformersRunner) -> None:
     except (RuntimeError, TypeError, AttributeError, ValueError, IndexError) as error:
         raise EngineFailed("ModelUnsupported", f"{type(model).__name__} does not run: {error}") from error
     difference = float((wanted - found).norm() / wanted.norm())
-    if not difference <= TOLERANCE.get(next(model.parameters()).dtype, ROUGH_TOLERANCE):
+    if not difference <= TOLERANCE.get(runner.dtype, ROUGH_TOLERANCE):
         raise EngineFailed(
             "ModelUnsupported",
             f"{type(model).__name__} answers otherwise step by step than in one go (logits differ by {difference:.0%}): "
@@ -64,3 +67,33 @@ def stepwise(runner: TransformersRunner, tokens: list[int]) -> torch.Tensor:
             logits = runner.logits(Batch([row], decoding=int(len(chunk) == 1 and start > 0)))[0]
             start += len(chunk)
     return logits.float()
+
+
+@torch.inference_mode()  # type: ignore[untyped-decorator]
+def prove_captured(runner: TransformersRunner) -> None:
+    """Greedy tokens of captured steps are the likeliest by the ordinary path too, or as good as those. Raises NotCaptured, and what torch raises."""
+    card = runner.card
+    length = min(LENGTH, card.max_model_length - CAPTURED_STEPS)
+    if runner.captured is None or length < 2:
+        return
+    sequences = [
+        Sequence(
+            -1, [(37 * place + 11 * page) % card.vocab_size for place in range(length)], CAPTURED_STEPS,
+            Sampling(temperature=0.0), frozenset(), 0, 0.0, pages=[page],
+        )
+        for page in range(min(CAPTURED_ROWS, runner.page_count))
+    ]  # fmt: skip
+    runner.logits(Batch([Row(sequence, 0, sequence.prompt[:-1], samples=True) for sequence in sequences], 0))
+    for _ in range(CAPTURED_STEPS):
+        last = [sequence.length - 1 for sequence in sequences]
+        rows = [Row(s, at, s.tokens_from(at, 1), samples=True) for s, at in zip(sequences, last, strict=True)]
+        logits = runner.logits(batch := Batch(rows, decoding=len(rows))).float()
+        for sequence, wanted, result in zip(sequences, logits, runner.captured.run(batch), strict=True):
+            check_likely(wanted, result.token, TOLERANCE.get(runner.dtype, ROUGH_TOLERANCE))
+            sequence.append(result.token)
+
+
+def check_likely(logits: torch.Tensor, token: int, tolerance: float) -> None:
+    best = logits.max()
+    if token < 0 or not best - logits[token] <= tolerance * (best - logits.mean()):
+        raise NotCaptured("captured steps choose other tokens than those that are computed one by one")

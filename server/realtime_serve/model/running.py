@@ -40,7 +40,8 @@ class TransformersRunner:
         self._attention = attention
         self._cache = self._attention.cache = cache
         self._grammars = grammars
-        self._device = next(model.parameters()).device
+        parameter = next(model.parameters())
+        self._device, self.dtype = parameter.device, parameter.dtype
         self.captured: CapturedDecode | None = None
         if capture is not None:
             self.captured = CapturedDecode(self._forward, capture, cache, longest=card.max_model_length)
@@ -76,7 +77,7 @@ class TransformersRunner:
             try:
                 return self.captured.run(batch)
             except NotCaptured as reason:
-                self._give_up_capture(reason)
+                self.give_up_capture(reason)
         logits = self.logits(batch)
         sampling = [row for row in batch.rows if row.samples]
         return sample(logits, sampling, self._grammars) if sampling else []
@@ -110,7 +111,8 @@ class TransformersRunner:
         if batch.clean:
             self._cache.clean(batch.clean)
 
-    def _give_up_capture(self, reason: NotCaptured) -> None:
+    def give_up_capture(self, reason: Exception) -> None:
+        """Every step takes the ordinary path from now on."""
         log.warning("steps of this model cannot be captured", extra={"fields": {"reason": str(reason)}})
         self.captured = None
 

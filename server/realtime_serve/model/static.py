@@ -36,7 +36,7 @@ class StaticRows:
             hidden |= position < lengths - window
         mask = torch.zeros(hidden.shape, device=hidden.device).masked_fill_(hidden, float("-inf"))
         # Behind a row's last page the table has what was there before: pages of others by now.
-        pages = torch.where(position[::PAGE_TOKENS] < lengths, self.table, self._blank)
+        pages = self.table.masked_fill(position[::PAGE_TOKENS] >= lengths, self._blank)
         return View(pages.flatten(), columns, mask[:, None, None, :])
 
 
@@ -90,10 +90,10 @@ class Buffers:
         if draws:
             heat = state.view(torch.float64)[:, TEMPERATURE].to(torch.float32)
             hot = heat > 0
-            scaled = logits.to(torch.float32) / torch.where(hot, heat, 1.0)[:, None]
+            scaled = logits.to(torch.float32) / heat.masked_fill(~hot, 1.0)[:, None]
             chances = draw_chances(state[:, SEED], state[:, POSITION] + 1)
             tokens = torch.where(hot, pick(torch.softmax(scaled, dim=-1), chances), tokens)
-        self._chosen[: len(logits)] = torch.where(torch.isfinite(best), tokens, -1)
+        self._chosen[: len(logits)] = tokens.masked_fill(~torch.isfinite(best), -1)
         state[:, TOKEN] = tokens
         state[:, POSITION] += state[:, ADVANCE]
 

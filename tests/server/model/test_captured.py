@@ -13,7 +13,7 @@ from realtime_serve.engine.messages import FinishReason, Sampling
 from realtime_serve.model.capture import Eager
 from realtime_serve.model.captured import is_plain
 from tests.support.driving import GREEDY, Driver
-from tests.support.tiny_models import END
+from tests.support.tiny_models import END, FAMILIES
 
 PROMPT = [3, 1, 4, 1, 5]
 STORIES = {"llama": 1, "gpt2": 7, "qwen3": 3, "gemma": 4, "mistral-window": 5}
@@ -226,3 +226,60 @@ def test_without_a_capture_there_are_no_buffers(load, tiny):
 
 def test_the_path_is_told(make):
     assert make("llama", Eager()).path == "captured steps over torch's attention"
+
+
+class Forgetful(Eager):
+    """A capture that misses what the step does to the buffers: replayed, it never goes on."""
+
+    def record(self, step):
+        runs = []
+
+        def once():
+            if not runs:
+                step()
+            runs.append(1)
+
+        return once
+
+
+def test_captured_steps_that_answer_otherwise_are_found_out_while_loading(make, caplog):
+    assert make("llama", Forgetful()).captured is None
+    assert "choose other tokens" in caplog.records[-1].fields["reason"]
+
+
+class Waits(TorchDispatchMode):
+    """Collects what a CUDA graph cannot hold: numbers that the host waits for or brings, and shapes that hang on them."""
+
+    FORBIDDEN = (
+        "lift_fresh",
+        "_local_scalar_dense",
+        "nonzero",
+        "is_nonzero",
+        "masked_select",
+        "unique",
+        "item",
+        "equal.default",
+    )
+
+    def __init__(self):
+        super().__init__()
+        self.found = set()
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        name = str(function)
+        boolean = "index.Tensor" in name and any(i is not None and i.dtype == torch.bool for i in args[1])
+        if boolean or any(f"aten.{word}" in name for word in self.FORBIDDEN):
+            self.found.add(name)
+        return function(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("family", sorted(FAMILIES))
+def test_a_step_of_no_family_waits_for_the_device(make, family):
+    runner = make(family, Eager())
+    with Waits() as waits, torch.inference_mode():
+        runner.captured._step(2, draws=True)
+    assert waits.found == set()
+    with Waits() as waits:
+        runner.captured.buffers.chosen([0])
+        torch.ones(2)[0].item()
+    assert waits.found

@@ -12,6 +12,7 @@ from realtime_serve.engine.messages import Sampling
 from realtime_serve.engine.sequence import Sequence
 from realtime_serve.model import paths
 from realtime_serve.model.attention import attend_rows
+from realtime_serve.model.capture import Eager
 from realtime_serve.model.captured import is_plain
 from realtime_serve.model.paths import KernelsWrong, pick_capture, pick_decode, try_out
 from realtime_serve.model.triton_decode import TritonDecode
@@ -105,17 +106,23 @@ def test_kernels_that_answer_otherwise_are_found_out():
         try_out(wrong, CPU)
 
 
-def test_a_model_says_the_same_through_the_kernels(tiny, load):
-    runner, answers = load(tiny("mistral-window")[0]), []
-    for use in (False, True):
-        if use:
-            runner._attention.use(TritonDecode(256))
-        driver = Driver(runner)
-        for length in (1, 14, 37):
-            driver.add([length + place for place in range(length)], 5)
-        driver.finish()
-        assert runner.path == ("Triton's attention" if use else "torch's attention")
-        answers.append({number: outcome.tokens for number, outcome in driver.outcomes.items()})
-    assert answers[0] == answers[1]
-    plan = runner._attention.plan
-    assert len(plan.decoding) == 1
+def test_a_model_says_the_same_through_the_kernels_captured_or_not(tiny, load):
+    runner = load(tiny("mistral-window")[0], capture=Eager())
+    captured, runner.captured = runner.captured, None
+    assert runner.path == "torch's attention"
+    wanted = say(runner)
+    runner._attention.use(TritonDecode(256))
+    assert runner.path == "Triton's attention"
+    assert say(runner) == wanted
+    runner.captured = captured
+    assert runner.path == "captured steps over Triton's attention"
+    assert say(runner) == wanted
+    assert captured.kept.keys() >= {(4, False)}
+
+
+def say(runner) -> list[list[int]]:
+    driver = Driver(runner)
+    for length in (1, 14, 37):
+        driver.add([length + place for place in range(length)], 5)
+    driver.finish()
+    return [outcome.tokens for outcome in driver.outcomes.values()]

@@ -131,7 +131,7 @@ def test_not_a_number_in_one_row_stays_in_it():
     assert found[1].isfinite().all()
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(
     case=st.builds(
         Case,
