@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 
-from bench import mixed, prefix, streaming, throughput
+from bench import mixed, prefix, serving, streaming, throughput
 
 TABLES = {
     "mixed": mixed.main,
     "prefix": prefix.main,
+    "serving": serving.main,
     "streaming": streaming.main,
     "throughput": throughput.main,
 }

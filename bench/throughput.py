@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import subprocess
-import sys
 import time
-from pathlib import Path
 from statistics import median
 
-from bench.driving import ENVIRONMENT, engine, percentile, together
+from bench.driving import engine, percentile, together
+from bench.in_process import Peer
 from bench.models import MODELS
 from bench.peer import prompts
 from bench.report import write
@@ -19,37 +16,6 @@ from realtime_serve.engine.client import Engine
 PROMPT = TOKENS = 64
 CONCURRENCY = (1, 8, 32)
 REPEATS = 3
-
-
-class Peer:
-    def __init__(self, directory: Path, kind: str) -> None:
-        command = [sys.executable, "-m", "bench.peer", str(directory), "bfloat16", kind]
-        self._process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            env={**os.environ, **ENVIRONMENT},
-        )
-        self._read()
-
-    def measure(self, batch: int, seed: int) -> float:
-        """Output tokens a second."""
-        if self._process.stdin is None:
-            raise RuntimeError("the peer has no input")
-        self._process.stdin.write(f"{batch} {PROMPT} {TOKENS} {seed}\n")
-        self._process.stdin.flush()
-        return float(self._read())
-
-    def stop(self) -> None:
-        self._process.kill()
-        self._process.wait()
-
-    def _read(self) -> str:
-        if self._process.stdout is None or not (line := self._process.stdout.readline()):
-            raise RuntimeError("the peer has ended")
-        return line
 
 
 async def ours(engine: Engine, batch: int, seed: int) -> tuple[float, float, float]:
@@ -63,14 +29,14 @@ async def ours(engine: Engine, batch: int, seed: int) -> tuple[float, float, flo
 
 async def measure(name: str) -> list[str]:
     directory = MODELS[name]()
-    peers = [Peer(directory, kind) for kind in ("continuous", "static")]
+    peers = [Peer("bench.peer", directory, "bfloat16", kind) for kind in ("continuous", "static")]
     rows = []
     async with engine(directory) as started:
         for batch in CONCURRENCY:
             mine, theirs = [], []
             for repeat in range(REPEATS):
                 mine.append(await ours(started, batch, 100 * repeat + batch))
-                theirs.append([peer.measure(batch, 100 * repeat + batch) for peer in peers])
+                theirs.append([peer.measure(batch, PROMPT, TOKENS, 100 * repeat + batch) for peer in peers])
             rows.append(row(name, batch, mine, theirs))
             print(rows[-1], flush=True)
     for peer in peers:

@@ -1,0 +1,127 @@
+"""The servers that are measured over HTTP, each a process of its own on this machine, with what it cost."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from bench.driving import ENVIRONMENT
+from bench.peers import llama_server, peers_python
+from hack.apiserver.plane import free_port
+
+PATIENCE = 300.0
+BATCH = 128
+PAGES = 1024
+"""Of transformers' cache, 32 tokens each. Left to itself it takes most of the machine's memory."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running server."""
+
+    name: str
+    url: str
+    model: str
+    """What requests call the model."""
+    process: psutil.Process
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of the request that make it answer in full length, where the model's files are not enough."""
+
+    def cpu(self) -> float:
+        """Processor seconds until now, children included."""
+        times = [one.cpu_times() for one in self._family()]
+        return sum(one.user + one.system for one in times)
+
+    def memory(self) -> float:
+        """MiB that are its own."""
+        return sum(one.memory_full_info().uss for one in self._family()) / 2**20
+
+    def _family(self) -> list[psutil.Process]:
+        return [self.process, *self.process.children(recursive=True)]
+
+
+@contextmanager
+def ours(directory: Path) -> Iterator[Server]:
+    """This server, as a user starts it, with room for as many requests as are sent."""
+    port = free_port()
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as settings:
+        settings.write(f'{{"batching": {{"maxBatchSize": {BATCH}}}}}')
+        settings.flush()
+        command = [sys.executable, "-m", "realtime_serve", f"--model={directory}", "--served-name=model"]
+        command += [
+            f"--port={port}",
+            "--dtype=bfloat16",
+            f"--settings={settings.name}",
+            "--log-level=warning",
+        ]
+        command += ["--max-model-length=1024"]
+        with _running(command, port, "/health") as process:
+            yield Server("realtime-serve", f"http://127.0.0.1:{port}", "model", process)
+
+
+@contextmanager
+def transformers_serve(directory: Path) -> Iterator[Server]:
+    """Transformers' own server with its continuous batching."""
+    port = free_port()
+    command = [str(peers_python().with_name("transformers")), "serve", str(directory), "--device=cpu"]
+    command += ["--dtype=bfloat16", "--continuous-batching", f"--port={port}", f"--cb-num-blocks={PAGES}"]
+    with _running(command, port, "/health") as process:
+        yield Server("transformers serve", f"http://127.0.0.1:{port}", str(directory), process)
+
+
+@contextmanager
+def llama(gguf: Path) -> Iterator[Server]:
+    """llama.cpp's server with a slot for every client."""
+    port = free_port()
+    command = [str(llama_server()), "-m", str(gguf), "--host", "127.0.0.1", "--port", str(port)]
+    command += ["-np", str(BATCH), "-c", str(BATCH * 256), "-t", "2", "-tb", "2", "--no-webui"]
+    extra = {"ignore_eos": True, "cache_prompt": False}
+    with _running(command, port, "/health") as process:
+        yield Server("llama-server", f"http://127.0.0.1:{port}", "model", process, extra)
+
+
+@contextmanager
+def _running(command: list[str], port: int, health: str) -> Iterator[psutil.Process]:
+    environment = {**os.environ, **ENVIRONMENT, "HF_HUB_OFFLINE": "1"}
+    with tempfile.TemporaryFile() as log:
+        started = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
+        try:
+            _await_health(f"http://127.0.0.1:{port}{health}", started)
+            yield psutil.Process(started.pid)
+        except _NotUp:
+            log.seek(0)
+            raise SystemExit(f"{' '.join(command)}:\n{log.read().decode()[-3000:]}") from None
+        finally:
+            started.terminate()
+            try:
+                started.wait(10)
+            except subprocess.TimeoutExpired:
+                started.kill()
+                started.wait()
+
+
+class _NotUp(Exception):
+    """It ended, or is not there in time."""
+
+
+def _await_health(url: str, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            with urllib.request.urlopen(url, timeout=5):  # noqa: S310  # loopback
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.2)
+    raise _NotUp
