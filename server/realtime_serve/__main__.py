@@ -28,6 +28,7 @@ from realtime_serve.settings.live import LiveSettings
 from realtime_serve.settings.options import TERMINATION_LOG, Options, parse_options
 from realtime_serve.settings.version import ModelVersion
 from realtime_serve.settings.watching import FileWatcher
+from realtime_serve.tracing.environment import make_tracer
 from realtime_serve.web.server import HttpServer
 
 log = logging.getLogger("realtime_serve")
@@ -50,6 +51,7 @@ def main() -> None:
 async def serve(options: Options) -> int:
     """Run one server to its end; return the exit status."""
     serving = assemble(options)
+    tracer = serving.tracer = make_tracer(os.environ)
     try:
         http = HttpServer(serving, make_store(options, serving.settings))
     except SettingsInvalid as error:
@@ -68,7 +70,7 @@ async def serve(options: Options) -> int:
         failure = str(failures.exceptions[0])
     finally:
         await http.stop()
-        await serving.models.stop()
+        await asyncio.gather(serving.models.stop(), *([tracer.stop()] if tracer else []))
     if failure:
         return _give_up(failure, options)
     log.info("stopped")

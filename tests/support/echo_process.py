@@ -14,7 +14,7 @@ from typing import Self
 import aiohttp
 
 from hack.monitoring import find_free_port
-from tests.support.front_end import until
+from tests.support.front_end import PATIENCE, until
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -52,6 +52,12 @@ class EchoProcess:
         assert self._process is not None
         self._process.kill()
         self._process.wait()
+
+    async def end(self) -> int:
+        """Tell it to end; its exit status."""
+        assert self._process is not None
+        self._process.terminate()
+        return await asyncio.to_thread(self._process.wait, PATIENCE)
 
     async def __aenter__(self) -> Self:
         self.client = aiohttp.ClientSession(self.url, connector=aiohttp.TCPConnector(limit=0))

@@ -125,7 +125,7 @@ class Generation:
             self._scope = None
         reasons = tuple(choice.finish_reason for choice in self._choices)
         self.outcome = Outcome(reasons, Usage(self.prompt_tokens, self.completion_tokens))
-        self._record.succeed(self.outcome.finish_reason)
+        self._record.succeed(reasons)
         return self.outcome
 
     def cut(self, reason: RequestError) -> None:

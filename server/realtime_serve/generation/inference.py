@@ -18,6 +18,7 @@ from realtime_serve.generation.generation import Generation
 from realtime_serve.generation.request import Delta, GenerationRequest, Outcome, Priority, Usage
 from realtime_serve.generation.serving import Serving
 from realtime_serve.settings.callers import PriorityName
+from realtime_serve.tracing.span import UNTRACED, Trace
 
 NAMES: dict[Priority, PriorityName] = {
     Priority.HIGH: "high",
@@ -164,7 +165,7 @@ def _token(delta: Delta) -> StreamToken:
 
 @contextlib.asynccontextmanager
 async def answering(
-    serving: Serving, request: InferenceRequest, caller: Caller = ANYONE
+    serving: Serving, request: InferenceRequest, caller: Caller = ANYONE, trace: Trace = UNTRACED
 ) -> AsyncIterator[Answer]:
     """Let the request in for as long as the context lasts, by the way of every request.
 
@@ -172,18 +173,20 @@ async def answering(
         RequestError: it is not let in.
 
     """
-    async with serving.accept(to_generation(request, caller)) as generation:
+    async with serving.accept(to_generation(request, caller, trace)) as generation:
         yield Answer(generation)
 
 
-async def infer(serving: Serving, request: InferenceRequest, caller: Caller = ANYONE) -> InferenceResponse:
+async def infer(
+    serving: Serving, request: InferenceRequest, caller: Caller = ANYONE, trace: Trace = UNTRACED
+) -> InferenceResponse:
     """Return the whole answer.
 
     Raises:
         RequestError: there is none.
 
     """
-    async with answering(serving, request, caller) as answer:
+    async with answering(serving, request, caller, trace) as answer:
         tokens = [token async for token in answer.tokens()]
         outcome = answer.outcome
     if outcome is None:
@@ -199,7 +202,7 @@ async def infer(serving: Serving, request: InferenceRequest, caller: Caller = AN
     )
 
 
-def to_generation(request: InferenceRequest, caller: Caller) -> GenerationRequest:
+def to_generation(request: InferenceRequest, caller: Caller, trace: Trace) -> GenerationRequest:
     """Return it as the server runs it. A client that the settings know keeps the priority that they give it."""
     if not caller.client:
         caller = replace(caller, priority=NAMES[request.priority])
@@ -220,4 +223,5 @@ def to_generation(request: InferenceRequest, caller: Caller) -> GenerationReques
         schema=b"" if request.json_schema is None else msgspec.json.encode(request.json_schema),
         schema_field="json_schema",
         caller=caller,
+        trace=trace,
     )

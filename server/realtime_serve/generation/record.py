@@ -6,13 +6,17 @@ import logging
 import time
 from typing import NamedTuple
 
+from realtime_serve.errors import JobCancelled, JobForsaken
 from realtime_serve.generation.metrics import Metrics
 from realtime_serve.generation.request import GenerationRequest
+from realtime_serve.generation.span import Course, span_of
 from realtime_serve.generation.tally import VersionTally
+from realtime_serve.tracing.span import Tracer
 
 log = logging.getLogger("realtime_serve.requests")
 
 CLIENT_GONE = "client_disconnected"
+CLIENTS_WISH = (CLIENT_GONE, JobCancelled.code, JobForsaken.code)
 
 
 class Times(NamedTuple):
@@ -27,10 +31,13 @@ class Times(NamedTuple):
 class Record:
     """Timings, token counts and outcome of one request."""
 
-    def __init__(self, request: GenerationRequest, *, version: str, metrics: Metrics) -> None:
+    def __init__(
+        self, request: GenerationRequest, *, version: str, metrics: Metrics, tracer: Tracer | None = None
+    ) -> None:
         self._request = request
         self.version = version
         self._metrics = metrics
+        self._tracer = tracer
         self._labels = (request.model, version, request.priority.name.lower())
         # Golden prompts address a version; what it is judged by under traffic is what was not sent to try it.
         self._tally = VersionTally() if request.version else metrics.tally.of(request.model, version)
@@ -38,6 +45,7 @@ class Record:
         self._generated = metrics.generation_tokens.labels(*self._labels)
         self._taken = False
         self._wrote = False
+        self._begun = time.time()
         self._begin = time.monotonic()
         self._queued: float | None = None
         self._first: float | None = None
@@ -46,6 +54,7 @@ class Record:
         self._prompt_tokens = 0
         self._tokens = 0
         self._outcome = ""
+        self._finish_reasons: tuple[str, ...] = ()
 
     @property
     def tokens(self) -> int:
@@ -85,9 +94,11 @@ class Record:
         """Some text went to the client."""
         self._wrote = True
 
-    def succeed(self, finish_reason: str) -> None:
-        """The answer is whole."""
+    def succeed(self, finish_reasons: tuple[str, ...]) -> None:
+        """The answer is whole; each choice ended for a reason."""
+        finish_reason = finish_reasons[0]
         if self._settle(finish_reason):
+            self._finish_reasons = finish_reasons
             self._metrics.success.labels(*self._labels, finish_reason).inc()
             now = time.monotonic()
             self._metrics.whole_request.labels(*self._labels).observe(now - self._begin)
@@ -113,7 +124,10 @@ class Record:
             self._tally.generated.add(self._tokens, now)
         if self._first is not None and self._tokens > 1:
             self._tally.between_tokens.add((self._last - self._first) / (self._tokens - 1), now)
-        log.info("request", extra={"fields": self._fields(now - self._begin)})
+        fields = self._fields(now - self._begin)
+        if self._tracer is not None:
+            fields["trace_id"] = self._tracer.tell(span_of(self._request, self._course(now - self._begin)))
+        log.info("request", extra={"fields": fields})
 
     def _settle(self, outcome: str) -> bool:
         """The first outcome counts; what follows from it (the client closing after an error) does not."""
@@ -133,6 +147,20 @@ class Record:
             last=self._last - self._begin,
             queued=self._queued,
             tokens_per_second=round((self._tokens - 1) / streaming, 1) if streaming > 0 else None,
+        )
+
+    def _course(self, seconds: float) -> Course:
+        return Course(
+            version=self.version,
+            begun=self._begun,
+            seconds=seconds,
+            queued=self._queued,
+            first_token=self.times.first,
+            prompt_tokens=self._prompt_tokens,
+            completion_tokens=self._tokens,
+            finish_reasons=self._finish_reasons,
+            outcome=self._outcome,
+            failed=not self._finish_reasons and self._outcome not in CLIENTS_WISH,
         )
 
     def _fields(self, seconds: float) -> dict[str, object]:

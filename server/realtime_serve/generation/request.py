@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 from realtime_serve.callers.caller import ANYONE, Caller
 from realtime_serve.engine.messages import Sampling
 from realtime_serve.text.pieces import Piece
+from realtime_serve.tracing.span import UNTRACED, Trace
 
 
 class Priority(enum.IntEnum):
@@ -26,6 +27,7 @@ class Origin(NamedTuple):
     request_id: str
     caller: Caller = ANYONE
     version: str = ""
+    trace: Trace = UNTRACED
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,7 @@ class GenerationRequest:
     n: int = 1
     echo: bool = False  # the prompt comes before its answer
     caller: Caller = ANYONE
+    trace: Trace = UNTRACED
 
     @property
     def priority(self) -> Priority:

@@ -18,18 +18,26 @@ from realtime_serve.generation.request import GenerationRequest
 from realtime_serve.generation.served import ServedVersion
 from realtime_serve.generation.work import Work
 from realtime_serve.settings.live import LiveSettings
+from realtime_serve.tracing.span import Tracer
 
 
 class Serving:
     """Counts every accepted generation request until its answer is written, and can end them all."""
 
     def __init__(
-        self, *, models: ModelRegistry, settings: LiveSettings, drain: Drain, metrics: Metrics
+        self,
+        *,
+        models: ModelRegistry,
+        settings: LiveSettings,
+        drain: Drain,
+        metrics: Metrics,
+        tracer: Tracer | None = None,
     ) -> None:
         self.models = models
         self.settings = settings
         self.drain = drain
         self.metrics = metrics
+        self.tracer = tracer
         self.limiter = RateLimiter(lambda: settings.current)
         self.begun = time.time()
         self._work = Work()
@@ -52,7 +60,7 @@ class Serving:
 
         """
         served = self.models.find(request.model).find(request.version)
-        record = Record(request, version=served.version, metrics=self.metrics)
+        record = Record(request, version=served.version, metrics=self.metrics, tracer=self.tracer)
         try:
             self._admit()
             # Counted before anything is awaited: a version with work in hand is not unloaded.

@@ -57,7 +57,7 @@ class Infer:
         if body.stream or request.headers.get("Accept", "").startswith("text/event-stream"):
             return await self._stream(request, body)
         origin_ = origin(request)
-        answer = await infer(self._serving, _asked(body, request), origin_.caller)
+        answer = await infer(self._serving, _asked(body, request), origin_.caller, origin_.trace)
         request[MODEL_VERSION] = answer.version
         return json_response(_encode(whole_json(answer)), status=HTTPStatus.OK)
 
@@ -66,8 +66,8 @@ class Infer:
         return await self._stream(request, decode_infer(await read_json(request)))
 
     async def _stream(self, request: web.Request, body: InferBody) -> web.StreamResponse:
-        asked = _asked(body, request)
-        async with answering(self._serving, asked, origin(request).caller) as answer:
+        asked, source = _asked(body, request), origin(request)
+        async with answering(self._serving, asked, source.caller, source.trace) as answer:
             request[MODEL_VERSION] = answer.version
             events = EventStream(request, self._serving.settings.current.streaming)
             async with events:

@@ -8,6 +8,7 @@ from realtime_serve.callers.caller import ANYONE, Caller
 from realtime_serve.callers.limiter import Ticket
 from realtime_serve.generation.request import Origin
 from realtime_serve.jobs.jobs import Jobs
+from realtime_serve.tracing.span import Trace
 
 JOBS = web.AppKey("jobs", Jobs)
 CALLER = web.RequestKey("caller", Caller)
@@ -23,6 +24,8 @@ def request_id(request: web.BaseRequest) -> str:
 
 
 def origin(request: web.Request) -> Origin:
-    """Where the request comes from, and the version that it addresses."""
+    """Where the request comes from, the version that it addresses, and the trace that it is part of."""
     caller = request[CALLER] if CALLER in request else ANYONE  # noqa: SIM401
-    return Origin(request_id(request), caller, request.headers.get("X-Model-Version", ""))
+    headers = request.headers
+    trace = Trace(headers.get("traceparent", ""), ",".join(headers.getall("tracestate", ())))
+    return Origin(request_id(request), caller, headers.get("X-Model-Version", ""), trace)

@@ -1,0 +1,1 @@
+"""Requests as spans of distributed traces, for those who ask for them."""
