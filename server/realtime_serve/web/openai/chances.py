@@ -25,9 +25,17 @@ def completion_logprobs(chances: Sequence[TokenChances], offset: int) -> dict[st
     return {
         "tokens": [token.chosen.piece.text for token in chances],
         "token_logprobs": [token.chosen.logprob for token in chances],
-        "top_logprobs": [{other.piece.text: other.logprob for other in token.top} for token in chances],
+        "top_logprobs": [_by_text(token.top) for token in chances],
         "text_offset": offsets,
     }
+
+
+def _by_text(top: Sequence[Chance]) -> dict[str, float]:
+    """Where tokens are bytes of characters, several have one text: that of the likeliest one counts."""
+    found: dict[str, float] = {}
+    for other in top:
+        found.setdefault(other.piece.text, other.logprob)
+    return found
 
 
 def _named(chance: Chance) -> dict[str, Any]:
