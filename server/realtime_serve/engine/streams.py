@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import Protocol
+
+import msgspec
 
 from realtime_serve.engine.messages import FinishReason, Hold, Resume, TokenLogprob
 
@@ -20,14 +22,13 @@ class Owner(Protocol):
         """The reader has gone."""
 
 
-@dataclass(frozen=True, slots=True)
-class Tokens:
+class Tokens(msgspec.Struct, frozen=True):
     """What came since the reader last looked."""
 
     tokens: list[int]
     finish: FinishReason | None
     error: str = ""
-    logprobs: list[TokenLogprob] = field(default_factory=list)
+    logprobs: Sequence[TokenLogprob] = ()
     """One for each token, where the sampling asks for them; else empty."""
 
 
@@ -47,7 +48,8 @@ class TokenStream:
         self._error = ""
         self._held = False
         self._done = False
-        self._news = asyncio.Event()
+        self._news = False
+        self._reader: asyncio.Future[None] | None = None  # waits for news
 
     def __aiter__(self) -> TokenStream:
         return self
@@ -55,8 +57,13 @@ class TokenStream:
     async def __anext__(self) -> Tokens:
         if self._done:
             raise StopAsyncIteration
-        await self._news.wait()
-        self._news.clear()
+        if not self._news:
+            self._reader = asyncio.get_running_loop().create_future()
+            try:
+                await self._reader
+            finally:
+                self._reader = None
+        self._news = False
         tokens = Tokens(self._unread, self._finish, self._error, self._logprobs)
         self._unread, self._logprobs = [], []
         self._done = self._finish is not None
@@ -87,8 +94,14 @@ class TokenStream:
         elif len(self._unread) >= self._buffer_tokens and not self._held:
             self._held = True
             self._owner.hint(Hold(self.id))
-        self._news.set()
+        self._tell()
 
     def _end(self, finish: FinishReason, error: str = "") -> None:
         self._finish, self._error = finish, error
-        self._news.set()
+        self._tell()
+
+    def _tell(self) -> None:
+        """Wake the reader: by a bare future, as an Event costs more at every token."""
+        self._news = True
+        if self._reader is not None and not self._reader.done():
+            self._reader.set_result(None)

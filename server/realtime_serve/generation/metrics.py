@@ -18,6 +18,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from realtime_serve.engine.messages import Step
+from realtime_serve.generation.histogram import TokenHistogram
 from realtime_serve.generation.tally import Tally
 
 # Standard edges, so that standard dashboards work; the small ones are for models that are faster than those.
@@ -121,8 +122,12 @@ class Metrics:
         self.first_token = self._histogram(
             "time_to_first_token_seconds", "From acceptance to the first token", FIRST_TOKEN
         )
-        self.between_tokens = self._histogram(
-            "inter_token_latency_seconds", "Between two tokens of one request", BETWEEN_TOKENS
+        self.between_tokens = TokenHistogram(
+            f"{_PREFIX}_inter_token_latency_seconds",
+            "Between two tokens of one request",
+            _REQUEST,
+            edges=BETWEEN_TOKENS,
+            registry=self.registry,
         )
         self.whole_request = self._histogram(
             "e2e_request_latency_seconds", "From acceptance to the last token", WHOLE_REQUEST

@@ -84,8 +84,7 @@ class Record:
             self._metrics.first_token.labels(*self._labels).observe(now - self._begin)
             self._tally.first_token.add(now - self._begin, now)
         last = self._lasts.get(choice, now)
-        for _ in range(tokens if choice in self._lasts else tokens - 1):
-            self._between.observe((now - last) / tokens)
+        self._between.observe((now - last) / tokens, tokens if choice in self._lasts else tokens - 1)
         self._last = self._lasts[choice] = now
         self._tokens += tokens
         self._generated.inc(tokens)

@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
+import msgspec
+
 from realtime_serve.callers.caller import ANYONE, Caller
 from realtime_serve.engine.messages import Sampling
 from realtime_serve.text.pieces import Piece
@@ -83,8 +85,7 @@ class TokenChances(NamedTuple):
     top: tuple[Chance, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Delta:
+class Delta(msgspec.Struct, frozen=True):
     """The next piece of a choice's text; empty only to bring chances."""
 
     text: str

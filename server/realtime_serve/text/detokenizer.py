@@ -29,6 +29,8 @@ class Detokenizer:
 
     def push(self, tokens: Sequence[int]) -> str:
         """Take tokens; return the text that is whole so far."""
+        if len(tokens) <= PIECE_TOKENS:
+            return self._push(tokens)
         pieces = (tokens[begin : begin + PIECE_TOKENS] for begin in range(0, len(tokens), PIECE_TOKENS))
         return "".join([self._push(piece) for piece in pieces])
 

@@ -22,6 +22,7 @@ class Tokenizer:
         self._tokenizer = tokenizer
         self._chat = chat
         self._pieces: dict[int, Piece] = {}  # at most the vocabulary
+        self._words: dict[int, str] = {}  # tokens decoded alone; at most the vocabulary
 
     def encode(self, text: str) -> list[int]:
         """Token ids of a plain prompt, with the special tokens that the model wants around it."""
@@ -43,6 +44,8 @@ class Tokenizer:
 
     def decode(self, tokens: Sequence[int]) -> str:
         """Text of tokens, special ones left out."""
+        if len(tokens) == 1:
+            return self._decode_one(tokens[0])
         return self._tokenizer.decode(list(tokens), skip_special_tokens=True)
 
     def describe(self, token: int) -> Piece:
@@ -51,6 +54,11 @@ class Tokenizer:
             name = self._tokenizer.id_to_token(token) or ""
             piece = self._pieces[token] = piece_of(token, name, self._decode_all)
         return piece
+
+    def _decode_one(self, token: int) -> str:
+        if (text := self._words.get(token)) is None:
+            text = self._words[token] = self._tokenizer.decode([token], skip_special_tokens=True)
+        return text
 
     def _decode_all(self, tokens: Sequence[int]) -> str:
         return self._tokenizer.decode(list(tokens), skip_special_tokens=False)

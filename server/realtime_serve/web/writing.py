@@ -19,13 +19,14 @@ class Writer:
 
     def __init__(self, request: web.Request, response: web.StreamResponse, *, idle_seconds: float) -> None:
         self._request = request
+        self._protocol = request.protocol
         self._response = response
         self._idle_seconds = idle_seconds
 
     @property
     def full(self) -> bool:
         """Whether as much waits for the reader as may."""
-        return self._request.protocol.writing_paused
+        return self._protocol.writing_paused
 
     async def begin(self) -> None:
         """Send the headers with the first bytes, and let no more wait than HIGH_WATER."""
@@ -44,7 +45,7 @@ class Writer:
             # At 64 KiB by this count aiohttp itself would wait for the reader, and without an end.
             self._request.writer.buffer_size = 0
             await self._response.write(data[begin : begin + HIGH_WATER])
-            if self.full:
+            if self._protocol.writing_paused:
                 await self._drained()
 
     async def end(self) -> None:

@@ -6,10 +6,11 @@ import subprocess
 import sys
 
 import pytest
+from tokenizers import Tokenizer as FastTokenizer
 
 from realtime_serve.errors import ChatTemplateMissing, ChatTemplateRefused, TokenizerUnusable
 from realtime_serve.text.tokenizer import load_tokenizer
-from tests.support.tiny_tokenizers import CHATML, write_tokenizer
+from tests.support.tiny_tokenizers import CHATML, VOCABULARY, write_tokenizer
 
 ALTERNATING = (
     "{{ bos_token }}{% for message in messages %}\n"
@@ -76,3 +77,11 @@ def test_a_broken_template_is_told_when_the_model_is_loaded(tmp_path):
 def test_the_front_end_does_not_import_torch():
     code = "import sys, realtime_serve.__main__; sys.exit(bool({'torch', 'transformers'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_token_alone_is_what_the_library_makes_of_it_again_and_again(tmp_path):
+    directory = write_tokenizer(tmp_path)
+    tokenizer, library = load_tokenizer(directory), FastTokenizer.from_file(str(directory / "tokenizer.json"))
+    expected = [library.decode([token], skip_special_tokens=True) for token in range(VOCABULARY)]
+    for _ in range(2):
+        assert [tokenizer.decode([token]) for token in range(VOCABULARY)] == expected

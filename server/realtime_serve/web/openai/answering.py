@@ -61,7 +61,9 @@ async def _resumable(request: web.Request, serving: Serving, wish: Wish) -> web.
 
 async def _stream(events: Sink, generation: Generation, shape: Shape, wish: Wish) -> None:
     async def pass_on(delta: Delta) -> None:
-        usage = Usage(generation.prompt_tokens, generation.completion_tokens)
+        usage = (
+            Usage(generation.prompt_tokens, generation.completion_tokens) if wish.continuous_usage else None
+        )
         await events.send(shape.delta(delta, usage))
 
     async with events:

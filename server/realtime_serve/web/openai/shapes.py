@@ -46,8 +46,8 @@ class Shape(ABC):
         del index
         return b""
 
-    def delta(self, delta: Delta, usage: Usage) -> bytes:
-        """Return the chunk of one piece of text."""
+    def delta(self, delta: Delta, usage: Usage | None) -> bytes:
+        """Return the chunk of one piece of text; the usage so far goes into it where it is given."""
         chances = self._chances(delta.index, delta.chances) if delta.chances else _NULL
         return self._chunk(delta.index, self._text(delta.text), chances, b"null", self._usage_end(usage))
 
@@ -87,8 +87,8 @@ class Shape(ABC):
         number = b"0," if index == 0 else b"%d," % index
         return b"".join((self._head, number, text, b",", chances, b',"finish_reason":', reason, b"}]", end))
 
-    def _usage_end(self, usage: Usage) -> bytes:
-        if self._usage_in_chunks != "all":
+    def _usage_end(self, usage: Usage | None) -> bytes:
+        if usage is None or self._usage_in_chunks != "all":
             return self._end
         return b',"usage":' + _encode(usage_json(usage)) + b"}\n\n"
 
