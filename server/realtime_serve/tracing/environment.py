@@ -13,6 +13,7 @@ log = logging.getLogger("realtime_serve.tracing")
 EXPORTER = "OTEL_TRACES_EXPORTER"
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
+HEADERS = ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS")
 ALLOWED = {EXPORTER: ("otlp", "none"), **dict.fromkeys(PROTOCOLS, ("http/protobuf",))}
 
 
@@ -58,6 +59,10 @@ def problem(environment: Mapping[str, str]) -> str:
         value = environment.get(name, "").strip()
         if value and value not in allowed:
             return f"{name}: {value!r}; allowed is {' or '.join(allowed)}"
+    for name in HEADERS:
+        items = environment.get(name, "").split(",")
+        if any(item.strip() and "=" not in item for item in items):  # what it says may be a secret
+            return f"{name}: allowed is NAME=VALUE, and more of them after commas"
     return ""
 
 

@@ -22,6 +22,9 @@ log = logging.getLogger("realtime_serve.tracing")
 FLUSH_SECONDS = 3.0  # for the last spans, when the server stops
 NANOSECONDS = 1_000_000_000
 
+# It logs the headers that it cannot read, and these may be secrets.
+logging.getLogger("opentelemetry.util.re").setLevel(logging.ERROR)
+
 _W3C = TraceContextTextMapPropagator()
 
 

@@ -58,6 +58,15 @@ def test_numbers_that_contradict_each_other_are_told(caplog, monkeypatch):
     assert "max_export_batch_size" in caplog.text
 
 
+@pytest.mark.parametrize("headers", ["Bearer very-secret", "a=b,very-secret", "a=b,na me=very-secret"])
+def test_headers_that_cannot_be_read_are_not_in_the_log(caplog, monkeypatch, headers):
+    caplog.set_level(logging.DEBUG)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", headers)
+    make_tracer({**ENDPOINT, "OTEL_EXPORTER_OTLP_HEADERS": headers})
+    assert "spans are sent" in caplog.text
+    assert "very-secret" not in caplog.text
+
+
 def test_the_log_names_the_endpoint_without_its_password(caplog):
     caplog.set_level(logging.INFO)
     tracer = make_tracer({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://me:secret@127.0.0.1:4318/x?key=secret"})
