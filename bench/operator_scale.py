@@ -22,6 +22,7 @@ from typing import Any
 
 import aiohttp
 import psutil
+from prometheus_client.parser import text_string_to_metric_families
 
 from hack.apiserver import ControlPlane, FakePods
 from hack.apiserver.plane import ADMIN, OPERATOR, free_port
@@ -33,6 +34,7 @@ MODELS = f"{GROUP}/namespaces/{NAMESPACE}/inferencemodels"
 MERGE = {"Content-Type": "application/merge-patch+json"}
 EDIT_SECONDS = 0.25
 """Between two edits."""
+IDLE_SECONDS = 10.0
 
 
 def model(number: int) -> dict[str, Any]:
@@ -107,26 +109,46 @@ async def measure(count: int, rest: float, edits: int) -> None:
             kubeconfig = plane.write_kubeconfig(Path(folder) / "operator.kubeconfig", OPERATOR)
             with (Path(folder) / "operator.log").open("wb") as log:
                 command = (sys.executable, "-m", "inference_operator", "run", f"--kubeconfig={kubeconfig}")
-                options = (f"--http-port={free_port()}", "--default-image=server:1")
+                port = free_port()
+                options = (f"--http-port={port}", "--default-image=server:1")
                 operator = await asyncio.create_subprocess_exec(*command, *options, stdout=log, stderr=log)
             try:
-                await report(crowd, psutil.Process(operator.pid), rest, edits)
+                await report(crowd, psutil.Process(operator.pid), port, rest, edits)
             finally:
                 operator.terminate()
                 await operator.wait()
 
 
-async def report(crowd: Crowd, operator: psutil.Process, rest: float, edits: int) -> None:
+async def report(crowd: Crowd, operator: psutil.Process, port: int, rest: float, edits: int) -> None:
     began = time.monotonic()
     while (ready := await crowd.ready()) < crowd.count:
         print(f"{ready} of {crowd.count} models serve after {time.monotonic() - began:.0f} s", flush=True)
         await asyncio.sleep(10)
     print(f"all {crowd.count} models serve after {time.monotonic() - began:.0f} s")
-    await asyncio.sleep(30)
+    await idle(crowd.session, port)
+    print(f"nothing is left to do after {time.monotonic() - began:.0f} s")
     show_memory("at rest", operator)
     await show_rest(crowd, rest)
     await show_edits(crowd, edits)
     show_memory("in the end", operator)
+
+
+async def idle(session: aiohttp.ClientSession, port: int) -> None:
+    """Return when the operator has looked at no model for IDLE_SECONDS."""
+    before = -1.0
+    while (now := await rounds(session, port)) != before:
+        before = now
+        await asyncio.sleep(IDLE_SECONDS)
+
+
+async def rounds(session: aiohttp.ClientSession, port: int) -> float:
+    """How often it has looked at a model."""
+    async with session.get(f"http://127.0.0.1:{port}/metrics") as answer:
+        families = text_string_to_metric_families(await answer.text())
+    counts = (
+        one for family in families if family.name == "inference_operator_reconciles" for one in family.samples
+    )
+    return sum(one.value for one in counts if one.name.endswith("_total"))
 
 
 def show_memory(when: str, operator: psutil.Process) -> None:
