@@ -139,9 +139,9 @@ def warm_behind(version: str) -> Callable[[Manifest], bool]:
 @contextmanager
 def served() -> Iterator[Kube]:
     """A namespace of its own with a tiny model that serves, and an operator for it."""
+    cluster = Cluster.up()
     publish()
     image = build_images().server
-    cluster = Cluster.up()
     install_crd(cluster.kube)
     namespace = f"bench-{uuid4().hex[:8]}"
     cluster.kube.run("create", "namespace", namespace)

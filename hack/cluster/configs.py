@@ -54,7 +54,7 @@ def proxy() -> dict[str, Any]:
         "hostnameOverride": places.NODE,
         "mode": "nftables",
         # A flip is seen by new connections once the rules are written: by default up to a second after the last time.
-        "nftables": {"minSyncPeriod": "50ms"},
+        "nftables": {"minSyncPeriod": "10ms"},
         "clusterCIDR": places.POD_CIDR,
         "conntrack": {"maxPerCore": 0, "min": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"},
         "healthzBindAddress": "127.0.0.1:10256",
