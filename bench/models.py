@@ -14,6 +14,9 @@ from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig, Pretrain
 
 from hack import model
 
+VOCABULARY = 49_152
+"""The chat model's, so that its tokenizer has a text for every token."""
+
 
 def chat() -> Path:
     return model.prepare()
@@ -21,7 +24,7 @@ def chat() -> Path:
 
 def gpt2() -> Path:
     """GPT-2's 124 million parameters, random: speed does not hang on what they say."""
-    return _shape("gpt2-shape", GPT2Config())
+    return _shape("gpt2-shape-49152", GPT2Config(vocab_size=VOCABULARY, bos_token_id=0, eos_token_id=0))
 
 
 def tiny() -> Path:
@@ -32,7 +35,7 @@ def tiny() -> Path:
         num_hidden_layers=4,
         num_attention_heads=8,
         num_key_value_heads=8,
-        vocab_size=49_152,
+        vocab_size=VOCABULARY,
         max_position_embeddings=2048,
     )
     return _shape("tiny-shape", config)

@@ -23,8 +23,8 @@ from hack.apiserver.plane import free_port
 
 PATIENCE = 300.0
 BATCH = 128
-PAGES = 1024
-"""Of transformers' cache, 32 tokens each. Left to itself it takes most of the machine's memory."""
+PAGES, PAGE = 1024, 32
+"""Of transformers' cache, and the tokens of one. Left to itself it takes more memory than there is."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,7 @@ def transformers_serve(directory: Path) -> Iterator[Server]:
     port = free_port()
     command = [str(peers_python().with_name("transformers")), "serve", str(directory), "--device=cpu"]
     command += ["--dtype=bfloat16", "--continuous-batching", f"--port={port}", f"--cb-num-blocks={PAGES}"]
+    command += [f"--cb-block-size={PAGE}"]
     with _running(command, port, "/health") as process:
         yield Server("transformers serve", f"http://127.0.0.1:{port}", str(directory), process)
 
