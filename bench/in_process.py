@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import random
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 
 from bench.driving import ENVIRONMENT
 
@@ -39,3 +42,19 @@ class Peer:
         if self._process.stdout is None or not (line := self._process.stdout.readline()):
             raise RuntimeError("the peer has ended")
         return line
+
+
+def answer(generate: Callable[[list[list[int]], int], None]) -> None:
+    """Take the lines, and tell how fast each was generated."""
+    print("ready", flush=True)
+    for line in sys.stdin:
+        batch, prompt, tokens, seed = map(int, line.split())
+        texts = prompts(batch, prompt, seed)
+        begin = time.monotonic()
+        generate(texts, tokens)
+        print(batch * tokens / (time.monotonic() - begin), flush=True)
+
+
+def prompts(batch: int, prompt: int, seed: int, vocabulary: int = 40_000) -> list[list[int]]:
+    chance = random.Random(seed)  # noqa: S311  # texts, not keys
+    return [[chance.randrange(1000, vocabulary) for _ in range(prompt)] for _ in range(batch)]

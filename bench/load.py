@@ -53,10 +53,9 @@ class Run:
 
 async def closed_loop(server: Server, prompts: list[str], tokens: int, concurrency: int) -> Run:
     """Every prompt once, so many at a time. Raises RuntimeError for an answer that is not whole."""
-    body = {"model": server.model, "max_tokens": tokens, "temperature": 0, "stream": True, **server.extra}
+    body = {"model": server.model, "max_tokens": tokens, "temperature": 0, "stream": True}
     waiting = iter(prompts)
-    # llama-server drops connections that it keeps: a connection of its own for each request, with every server.
-    connector = aiohttp.TCPConnector(limit=0, force_close=True)
+    connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(connector=connector, timeout=PATIENCE) as session:
 
         async def client() -> list[Answer]:

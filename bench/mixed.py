@@ -8,8 +8,8 @@ import itertools
 from statistics import median
 
 from bench.driving import engine, one, percentile
+from bench.in_process import prompts
 from bench.models import gpt2
-from bench.peer import prompts
 from bench.report import write
 from realtime_serve.engine.client import Engine
 

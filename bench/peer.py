@@ -8,9 +8,7 @@ scheduler, no paging, no server) or `continuous` (its own continuous batching, i
 from __future__ import annotations
 
 import os
-import random
 import sys
-import time
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
@@ -18,14 +16,11 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, ContinuousBatchingConfig, GenerationConfig
 
+from bench.in_process import answer, prompts
+
 PATIENCE = 300.0
 PAGES = 256
 """Of 256 tokens. Left to itself it takes most of the machine's memory, and two of them are killed."""
-
-
-def prompts(batch: int, prompt: int, seed: int, vocabulary: int = 40_000) -> list[list[int]]:
-    chance = random.Random(seed)  # noqa: S311  # texts, not keys
-    return [[chance.randrange(1000, vocabulary) for _ in range(prompt)] for _ in range(batch)]
 
 
 @torch.inference_mode()  # type: ignore[untyped-decorator]
@@ -67,13 +62,7 @@ def main() -> None:
     for parameter in model.parameters():
         parameter.data = parameter.data.clone()  # weights mapped from the file are slower to multiply with
     KINDS[kind](model, prompts(2, 8, 0), 2)
-    print("ready", flush=True)
-    for line in sys.stdin:
-        batch, prompt, tokens, seed = map(int, line.split())
-        texts = prompts(batch, prompt, seed)
-        begin = time.monotonic()
-        KINDS[kind](model, texts, tokens)
-        print(batch * tokens / (time.monotonic() - begin), flush=True)
+    answer(lambda texts, tokens: KINDS[kind](model, texts, tokens))
     os._exit(0)  # its manager's thread would go on
 
 

@@ -9,8 +9,8 @@ from statistics import median
 import psutil
 
 from bench.driving import engine, together
+from bench.in_process import prompts
 from bench.models import MODELS
-from bench.peer import prompts
 from bench.report import write
 from realtime_serve.engine.client import Engine
 from realtime_serve.engine.messages import Step

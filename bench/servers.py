@@ -9,16 +9,15 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import psutil
 
 from bench.driving import ENVIRONMENT
-from bench.peers import llama_server, peers_python
+from bench.peers import peers_python
 from hack.apiserver.plane import free_port
 
 PATIENCE = 300.0
@@ -36,8 +35,6 @@ class Server:
     model: str
     """What requests call the model."""
     process: psutil.Process
-    extra: Mapping[str, Any] = field(default_factory=dict)
-    """Fields of the request that make it answer in full length, where the model's files are not enough."""
 
     def cpu(self) -> float:
         """Processor seconds until now, children included."""
@@ -80,17 +77,6 @@ def transformers_serve(directory: Path) -> Iterator[Server]:
     command += [f"--cb-block-size={PAGE}"]
     with _running(command, port, "/health") as process:
         yield Server("transformers serve", f"http://127.0.0.1:{port}", str(directory), process)
-
-
-@contextmanager
-def llama(gguf: Path) -> Iterator[Server]:
-    """llama.cpp's server with a slot for every client."""
-    port = free_port()
-    command = [str(llama_server()), "-m", str(gguf), "--host", "127.0.0.1", "--port", str(port)]
-    command += ["-np", str(BATCH), "-c", str(BATCH * 256), "-t", "2", "-tb", "2", "--no-webui"]
-    extra = {"ignore_eos": True, "cache_prompt": False}
-    with _running(command, port, "/health") as process:
-        yield Server("llama-server", f"http://127.0.0.1:{port}", "model", process, extra)
 
 
 @contextmanager

@@ -7,9 +7,8 @@ import time
 from statistics import median
 
 from bench.driving import engine, percentile, together
-from bench.in_process import Peer
+from bench.in_process import Peer, prompts
 from bench.models import MODELS
-from bench.peer import prompts
 from bench.report import write
 from realtime_serve.engine.client import Engine
 

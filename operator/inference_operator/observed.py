@@ -245,12 +245,12 @@ Place = tuple[str, str]
 def names_to_look_up(model: str, fleets: Iterable[str]) -> tuple[Place, ...]:
     """All that a plan writes beside these fleets; a list by our label would not show it if it were foreign."""
     services = (("Service", names.active_service(model)), ("Service", names.preview_service(model)))
-    settled = (place for fleet in fleets for place in names_of_fleet(fleet) if place[0] != "Deployment")
-    return (*services, ("NetworkPolicy", names.network_policy(model)), *settled)
+    of_fleets = (place for fleet in fleets for place in names_of_fleet(fleet))
+    return (*services, ("NetworkPolicy", names.network_policy(model)), *of_fleets)
 
 
 def names_of_fleet(name: str) -> tuple[Place, ...]:
-    """All that a plan writes for a new fleet of that name."""
+    """All that a plan writes for a fleet of that name."""
     return (
         ("Deployment", name),
         ("ConfigMap", names.settings(name)),

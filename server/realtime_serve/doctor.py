@@ -97,25 +97,31 @@ def parse() -> argparse.Namespace:
 
 def measure(runner: TransformersRunner, batch: int, bandwidth: float) -> Measured:
     """The median decode step of sequences that are CONTEXT tokens long."""
-    pages = -(-2 * CONTEXT // runner.page_size)
-    sequences = [
+    texts = [[(7 * number + place) % 1000 for place in range(CONTEXT)] for number in range(batch)]
+    running = sequences(runner, texts, 2 * CONTEXT)
+    begin(runner, running)
+    seconds = median(decode(runner, running) for _ in range(STEPS))
+    return Measured(
+        batch, seconds, (runner.step_bytes() + batch * CONTEXT * runner.token_bytes()) / bandwidth
+    )
+
+
+def sequences(runner: TransformersRunner, texts: list[list[int]], longest: int) -> list[Sequence]:
+    """One for each prompt, with pages of its own for that many tokens."""
+    pages = -(-longest // runner.page_size)
+    return [
         Sequence(
             number,
-            [(7 * number + place) % 1000 for place in range(CONTEXT)],
-            CONTEXT,
+            text,
+            longest - len(text),
             Sampling(temperature=0.0),
             frozenset(),
             1,
             0.0,
             pages=list(range(number * pages, (number + 1) * pages)),
         )
-        for number in range(batch)
+        for number, text in enumerate(texts)
     ]
-    begin(runner, sequences)
-    seconds = median(decode(runner, sequences) for _ in range(STEPS))
-    return Measured(
-        batch, seconds, (runner.step_bytes() + batch * CONTEXT * runner.token_bytes()) / bandwidth
-    )
 
 
 def begin(runner: TransformersRunner, sequences: list[Sequence]) -> None:

@@ -7,7 +7,6 @@ import itertools
 import pytest
 
 from tests.support.redis_server import redis_server
-from tests.support.tiny_tokenizers import write_tokenizer
 
 _numbers = itertools.count()
 
@@ -21,10 +20,3 @@ def redis(tmp_path_factory):
 @pytest.fixture
 def prefix():
     return f"test{next(_numbers)}:"
-
-
-@pytest.fixture
-def directory(tmp_path):
-    model = tmp_path / "model"
-    model.mkdir()
-    return write_tokenizer(model)

@@ -11,7 +11,6 @@ from realtime_serve.tracing.environment import make_tracer
 from tests.support.collector import collector
 from tests.support.echo_engine import echo_engine
 from tests.support.front_end import front_end
-from tests.support.tiny_tokenizers import write_tokenizer
 
 
 @pytest.fixture(autouse=True)
@@ -19,13 +18,6 @@ def no_variables(monkeypatch):
     """Whatever this machine is set to."""
     for name in [name for name in os.environ if name.startswith("OTEL_")]:
         monkeypatch.delenv(name)
-
-
-@pytest.fixture
-def directory(tmp_path):
-    model = tmp_path / "model"
-    model.mkdir()
-    return write_tokenizer(model)
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ from tests.support.echo_engine import echo_engine
 from tests.support.front_end import front_end
 from tests.support.server_process import ServerProcess
 from tests.support.tiny_models import write_model
-from tests.support.tiny_tokenizers import write_tokenizer
 
 
 @pytest.fixture(scope="session")
@@ -19,13 +18,6 @@ def real_server(tmp_path_factory):
     running.start("--dtype=float32")
     yield running
     running.stop()
-
-
-@pytest.fixture
-def directory(tmp_path):
-    model = tmp_path / "model"
-    model.mkdir()
-    return write_tokenizer(model)
 
 
 @pytest.fixture
