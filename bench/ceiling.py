@@ -13,14 +13,14 @@ from bench.in_process import answer
 from realtime_serve import engine_process
 from realtime_serve.doctor import begin, decode, sequences
 from realtime_serve.engine.messages import Load
+from realtime_serve.engine.threads import thread_environment
 
 CHUNK = 4096
 """Prompt tokens of a step, as the scheduler allows where nothing decodes yet."""
 
 
 def main() -> None:
-    for name, value in engine_process.THREADS.items():
-        os.environ.setdefault(name, value)
+    os.environ.update(thread_environment())
     engine_process.keep_memory()
     from realtime_serve.model.loading import load_runner  # noqa: PLC0415  # after the threads are set
 

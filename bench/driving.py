@@ -14,8 +14,6 @@ from typing import Any
 from realtime_serve.engine.client import Engine
 from realtime_serve.engine.messages import Configure, Load, Sampling
 
-ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE"}
-"""What the server gives its engine; the peers get it too."""
 GREEDY = Sampling(temperature=0.0)
 
 
@@ -39,7 +37,7 @@ class Timed:
 async def engine(directory: Path, batch: int = 128, **more: Any) -> AsyncIterator[Engine]:
     command = [sys.executable, "-m", "realtime_serve.engine_process"]
     load = Load(model=str(directory), dtype="bfloat16", max_model_length=1024)
-    started = Engine(command=command, load=load, environment=ENVIRONMENT, **more)
+    started = Engine(command=command, load=load, **more)
     await started.start()
     await started.configure(Configure(max_batch_size=batch))
     yield started

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import random
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-
-from bench.driving import ENVIRONMENT
 
 
 class Peer:
@@ -22,7 +19,6 @@ class Peer:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
-            env={**os.environ, **ENVIRONMENT},
         )
         self._read()
 

@@ -16,7 +16,6 @@ from pathlib import Path
 
 import psutil
 
-from bench.driving import ENVIRONMENT
 from bench.peers import peers_python
 from hack.apiserver.plane import free_port
 
@@ -81,7 +80,7 @@ def transformers_serve(directory: Path) -> Iterator[Server]:
 
 @contextmanager
 def _running(command: list[str], port: int, health: str) -> Iterator[psutil.Process]:
-    environment = {**os.environ, **ENVIRONMENT, "HF_HUB_OFFLINE": "1"}
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
     with tempfile.TemporaryFile() as log:
         started = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
         try:

@@ -151,11 +151,8 @@ def make_engine(definition: ModelVersion, options: Options, on_step: Callable[[S
         device=options.device,
         max_model_length=definition.max_model_length,
     )
-    # A waiting OpenMP thread that spins takes the core from whoever it waits for: with two engines on two cores,
-    # as in every swap on a small node, a step took ten times as long.
-    environment = {"OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "PASSIVE")}
     command = [sys.executable, "-m", "realtime_serve.engine_process"]
-    return Engine(command=command, load=load, environment=environment, on_step=on_step)
+    return Engine(command=command, load=load, on_step=on_step)
 
 
 async def _run(serving: Serving, http: HttpServer, options: Options) -> None:

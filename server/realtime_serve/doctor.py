@@ -18,6 +18,7 @@ from realtime_serve import engine_process
 from realtime_serve.engine.batch import Batch, Result, Row
 from realtime_serve.engine.messages import Load, Sampling
 from realtime_serve.engine.sequence import Sequence
+from realtime_serve.engine.threads import thread_environment
 from realtime_serve.errors import EngineFailed
 
 if TYPE_CHECKING:
@@ -58,8 +59,7 @@ class Facts:
 
 def main() -> int:
     arguments = parse()
-    for name, value in engine_process.THREADS.items():
-        os.environ.setdefault(name, value)
+    os.environ.update(thread_environment())
     engine_process.keep_memory()
     load_average = os.getloadavg()[0]
     from realtime_serve.model.loading import count_cores, load_runner  # noqa: PLC0415  # torch takes seconds to import

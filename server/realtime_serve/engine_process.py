@@ -19,6 +19,7 @@ from realtime_serve.engine.ending import until_the_end
 from realtime_serve.engine.link import Link
 from realtime_serve.engine.messages import Load, Progress, Ready, Transfer
 from realtime_serve.engine.runner import Runner
+from realtime_serve.engine.threads import thread_environment
 from realtime_serve.engine.worker import Worker
 from realtime_serve.logs import configure_logging
 from realtime_serve.settings.source import Source
@@ -29,9 +30,6 @@ from realtime_serve.sources.fetching import fetch
 PR_SET_PDEATHSIG = 1
 NO_BARS = {"TQDM_DISABLE": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
 """Progress bars are for terminals; the log has a line a download."""
-THREADS = {"OMP_WAIT_POLICY": "PASSIVE"}
-"""Read when torch is imported. Threads that spin while they wait take the core from the one they wait for as soon as anything
-else wants a core, the front end for one: a step then took up to ten times as long. With all cores free it costs nothing."""
 M_MMAP_THRESHOLD, M_TRIM_THRESHOLD = -3, -1
 KEPT_BYTES = 1 << 30
 """Freed memory stays with the process: the tensors of a step are as large as those of the next one, and memory fresh from the
@@ -81,8 +79,7 @@ def bring(load: Load, link: Link) -> Path:
 
 def prepare(load: Load, link: Link) -> tuple[Worker, Ready]:
     # torch is imported here and not above: it takes seconds, in which the front end already hears of progress.
-    for name, value in THREADS.items():
-        os.environ.setdefault(name, value)
+    os.environ.update(thread_environment())
     if "--loader" in sys.argv:
         return of_runner(load_own(_value("--loader")), link)
     found = msgspec.structs.replace(load, model=str(bring(load, link)))

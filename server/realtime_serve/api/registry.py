@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 from collections.abc import Callable
 from typing import NamedTuple
@@ -222,10 +221,10 @@ class ModelRegistry(Models):
             max_model_length=definition.max_model_length,
         )
         command = [sys.executable, "-m", "realtime_serve.engine_process"]
-        environment = {"OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "PASSIVE")}
+        environment: dict[str, str] = {}
         if config.loader != TRANSFORMERS:
             command += ["--loader", self._loaders[config.loader]]
-            environment |= environment_of(config)
+            environment = environment_of(config)
         return Engine(command=command, load=load, environment=environment, on_step=on_step)
 
 

@@ -8,19 +8,17 @@ ever made.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
-from realtime_serve.model.kv import KVCache, Shape
+from realtime_serve.model.kv import PAGE_TOKENS, KVCache, Shape
 from realtime_serve.model.static import StaticPlan
-from realtime_serve.model.step import Beginning, Continuing, Rows, Sharing, StepPlan, View
+from realtime_serve.model.step import Beginning, Continuing, Rows, Sharing, StepPlan
 
 NAME = "realtime_serve"
-
-WIDENED = 1 << 18
-"""So many keys' numbers are widened at a time: 1 MiB, a core's second-level cache."""
 
 New = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 """Queries, keys and values of a step's tokens, each [heads, tokens, size]."""
@@ -30,21 +28,27 @@ Decode = Callable[[Rows, New, tuple[torch.Tensor, torch.Tensor], How], torch.Ten
 """Attention of rows of one token, over keys and values of a layer: [rows, heads, size]."""
 
 
+@dataclass(frozen=True)
+class Way:
+    """How rows of one token look at their pages."""
+
+    name: str
+    decode: Decode
+    is_ragged: bool = False
+    """Whether a row costs what its own length costs, whichever rows are computed with it."""
+    keys_across: bool = False
+    """Whether it needs the keys across; see `kv.KVCache`."""
+
+
 class PagedAttention:
     """The function that transformers calls in each layer. One per process: the registry knows functions by name."""
 
-    def __init__(self) -> None:
-        self.is_ragged = False
-        """Whether a row that decodes costs what its own length costs, whichever rows are computed with it."""
-        self._decode: Decode = attend_rows
+    def __init__(self, way: Way) -> None:
+        self.way = way
         self.cache: KVCache | None = None
         self.plan: StepPlan | StaticPlan | None = None
         self.seen: dict[int, Shape] = {}
         """What a forward without a cache has shown of each layer."""
-
-    def use(self, decode: Decode) -> None:
-        """In place of torch's kernels, for rows of one token: one that reads each row's own pages and no more."""
-        self._decode, self.is_ragged = decode, True
 
     def __call__(  # noqa: PLR0917  # transformers' own signature
         self,
@@ -66,17 +70,25 @@ class PagedAttention:
         cached = self.cache.layer(module.layer_idx)
         new, how = (query[0], key[0], value[0]), (scaling, sliding_window)
         for tensor, tokens in zip(cached, new[1:], strict=True):
-            tensor.flatten(1, 2).index_copy_(1, self.plan.writes, tokens)
+            put(tensor, self.plan.writes, tokens)
         if isinstance(self.plan, StaticPlan):
-            return self._decode(self.plan.rows, new, cached, how)[None], None
+            return self.way.decode(self.plan.rows, new, cached, how)[None], None
         output = query.new_empty(query.shape[2], query.shape[1], value.shape[3])  # [tokens, heads, size]
         for rows in self.plan.decoding:
-            output[rows.tokens] = self._decode(rows, new, cached, how)
+            output[rows.tokens] = self.way.decode(rows, new, cached, how)
         for prompts in self.plan.beginning:
             output[prompts.written] = begin(prompts, new, how)
         for chunks in self.plan.continuing:
             output[chunks.tokens] = go_on(chunks, new, cached, how)
         return output[None], None
+
+
+def put(cached: torch.Tensor, places: torch.Tensor, tokens: torch.Tensor) -> None:
+    """places: in tokens from the cache's first; tokens: [heads, tokens, size]."""
+    if cached.is_contiguous():
+        cached.flatten(1, 2).index_copy_(1, places, tokens)
+    else:
+        cached[:, places // PAGE_TOKENS, places % PAGE_TOKENS] = tokens.to(cached.dtype)
 
 
 def attend_rows(rows: Rows, new: New, cached: tuple[torch.Tensor, torch.Tensor], how: How) -> torch.Tensor:
@@ -88,11 +100,9 @@ def attend_rows(rows: Rows, new: New, cached: tuple[torch.Tensor, torch.Tensor],
     shared = keys.shape[0]
     # Heads that share keys are queries of one head: no copy of the keys for each of them.
     grouped = query.view(shared, heads // shared, count, size)
-    if heads == shared and query.device.type == "cpu":
-        return attend_widened(grouped.transpose(1, 2), keys, values, view, scaling).transpose(0, 1)
     answer = scaled_dot_product_attention(
         grouped.permute(2, 0, 1, 3),
-        gather(keys, view.pages, count).transpose(0, 1),
+        gather(keys, view.pages, count).transpose(0, 1).to(query.dtype),
         gather(values, view.pages, count).transpose(0, 1),
         attn_mask=view.mask_as(query.dtype),
         scale=scaling,
@@ -103,24 +113,6 @@ def attend_rows(rows: Rows, new: New, cached: tuple[torch.Tensor, torch.Tensor],
 def gather(cached: torch.Tensor, pages: torch.Tensor, rows: int) -> torch.Tensor:
     """[heads, pages, page size, size] → [heads, rows, tokens, size]: each row's pages in one piece."""
     return cached.index_select(1, pages).view(cached.shape[0], rows, -1, cached.shape[3])
-
-
-def attend_widened(
-    query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, view: View, scaling: float | None
-) -> torch.Tensor:
-    """[heads, rows, 1, size] → [heads, rows, size], in float32 and a few heads at a time, so that what is widened stays in cache.
-
-    For heads with keys of their own: two to three times as fast on a CPU as the fused kernel over 16 bits.
-    """
-    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    rows, mask = query.shape[1], view.mask[:, 0]
-    count = max(1, WIDENED // (rows * view.columns * query.shape[-1]))
-    parts = []
-    for some, key, value in zip(query.split(count), keys.split(count), values.split(count), strict=True):
-        scores = torch.matmul(some.float(), gather(key, view.pages, rows).float().transpose(2, 3))
-        weights = scores.mul_(scale).add_(mask).softmax(dim=-1)
-        parts.append(torch.matmul(weights, gather(value, view.pages, rows).float()).to(query.dtype))
-    return torch.cat(parts)[:, :, 0]
 
 
 def begin(prompts: Beginning, new: New, how: How) -> torch.Tensor:
@@ -145,7 +137,7 @@ def go_on(
 ) -> torch.Tensor:
     """[rows, tokens of a row, heads, size]"""
     rows, count = chunks.tokens.shape
-    keys, values = (gather(tensor, chunks.pages, rows).transpose(0, 1) for tensor in cached)
+    keys, values = (gather(tensor, chunks.pages, rows).transpose(0, 1).to(new[0].dtype) for tensor in cached)
     query = new[0].index_select(1, chunks.tokens.flatten()).unflatten(1, (rows, count)).transpose(0, 1)
     return attend(query, keys, values, how[0], chunks.mask(how[1])).transpose(1, 2)
 
@@ -162,3 +154,6 @@ def attend(
     return scaled_dot_product_attention(
         query, key, value, attn_mask=mask, is_causal=mask is None, scale=scaling, enable_gqa=grouped
     )
+
+
+TORCH = Way("torch's attention", attend_rows)

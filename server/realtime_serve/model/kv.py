@@ -26,12 +26,21 @@ class Shape:
 
 
 class KVCache:
-    """For each layer [heads, pages, tokens of a page, head size]: pages of one sequence lie anywhere."""
+    """For each layer [heads, pages, tokens of a page, head size]: pages of one sequence lie anywhere.
+
+    Keys may lie across: in memory the tokens of a page are then beside each other, in float32.
+    """
 
     def __init__(
-        self, *, shapes: dict[int, Shape], pages: int, dtype: torch.dtype, device: torch.device
+        self,
+        *,
+        shapes: dict[int, Shape],
+        pages: int,
+        dtype: torch.dtype,
+        device: torch.device,
+        keys_across: bool = False,
     ) -> None:
-        self.token_bytes = bytes_per_token(shapes, dtype)
+        self.token_bytes = bytes_per_token(shapes, dtype, keys_across=keys_across)
         self.pages = self.blank = pages
         """The page after the last one stays blank: where rows of a step are of different length, it stands for what they lack."""
         self.waste = pages + 1
@@ -40,7 +49,9 @@ class KVCache:
         # Zeros, because what a mask hides must still be finite: NaN times nothing is NaN.
         self._layers = {
             layer: (
-                zeros((shape.heads, pages + 2, PAGE_TOKENS, shape.key_size), dtype, device),
+                zeros((shape.heads, pages + 2, shape.key_size, PAGE_TOKENS), torch.float32, device).mT
+                if keys_across
+                else zeros((shape.heads, pages + 2, PAGE_TOKENS, shape.key_size), dtype, device),
                 zeros((shape.heads, pages + 2, PAGE_TOKENS, shape.value_size), dtype, device),
             )
             for layer, shape in shapes.items()
@@ -65,9 +76,12 @@ def zeros(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> t
     return torch.from_numpy(np.zeros(size, dtype=np.uint8)).view(dtype).view(shape)
 
 
-def bytes_per_token(shapes: dict[int, Shape], dtype: torch.dtype) -> int:
-    numbers = sum(shape.heads * (shape.key_size + shape.value_size) for shape in shapes.values())
-    return numbers * int(dtype.itemsize)
+def bytes_per_token(shapes: dict[int, Shape], dtype: torch.dtype, *, keys_across: bool = False) -> int:
+    key_bytes = (torch.float32 if keys_across else dtype).itemsize
+    return sum(
+        shape.heads * (shape.key_size * key_bytes + shape.value_size * dtype.itemsize)
+        for shape in shapes.values()
+    )
 
 
 def count_pages(*, token_bytes: int, length: int, free: int, fraction: float) -> int:

@@ -16,11 +16,11 @@ from transformers import AttentionInterface, GenerationConfig
 from realtime_serve.engine.messages import Load, ModelCard
 from realtime_serve.errors import EngineFailed
 from realtime_serve.model import kv
-from realtime_serve.model.attention import NAME, PagedAttention
+from realtime_serve.model.attention import NAME, TORCH, PagedAttention
 from realtime_serve.model.capture import Capture
 from realtime_serve.model.captured import NotCaptured
 from realtime_serve.model.memory import free_memory
-from realtime_serve.model.paths import pick_capture, pick_decode
+from realtime_serve.model.paths import pick_capture, pick_way
 from realtime_serve.model.proof import prove, prove_captured
 from realtime_serve.model.running import TransformersRunner
 from realtime_serve.model.vocabulary import with_grammars
@@ -44,12 +44,12 @@ def load_runner(
     begin = time.monotonic()
     report(f"reading the weights in {directory}")
     config = read_config(directory)
-    attention = PagedAttention()
+    attention = PagedAttention(TORCH)
     AttentionInterface.register(NAME, attention)
     model = read_model(directory, config, pick_dtype(load.dtype, device, config), device)
     length = pick_length(load.max_model_length, config)
-    if decode := pick_decode(device, length):
-        attention.use(decode)
+    if device.type != "cpu" or capture is None:  # what is captured has one shape, bags grow with the rows
+        attention.way = pick_way(device, length)
     cache = make_cache(model, attention, length=length, fraction=load.kv_fraction)
     card, grammars = with_grammars(describe(directory, config, model, cache, length))
     seconds = round(time.monotonic() - begin, 1)
@@ -70,7 +70,7 @@ def load_runner(
         cache=cache,
         card=card,
         grammars=grammars,
-        capture=capture or pick_capture(device, decode),
+        capture=capture or pick_capture(device, attention.way),
     )
     prove(model, runner)
     try:
@@ -125,11 +125,14 @@ def make_cache(model: Any, attention: PagedAttention, *, length: int, fraction: 
     """Sized from the memory that is free now. Raises EngineFailed."""
     parameter = next(model.parameters())
     shapes = probe(model, attention, parameter.device)
-    token_bytes = kv.bytes_per_token(shapes, parameter.dtype)
+    across = attention.way.keys_across
+    token_bytes = kv.bytes_per_token(shapes, parameter.dtype, keys_across=across)
     pages = kv.count_pages(
         token_bytes=token_bytes, length=length, free=free_memory(parameter.device), fraction=fraction
     )
-    return kv.KVCache(shapes=shapes, pages=pages, dtype=parameter.dtype, device=parameter.device)
+    return kv.KVCache(
+        shapes=shapes, pages=pages, dtype=parameter.dtype, device=parameter.device, keys_across=across
+    )
 
 
 @torch.inference_mode()  # type: ignore[untyped-decorator]

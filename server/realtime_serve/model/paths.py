@@ -6,7 +6,8 @@ import logging
 
 import torch
 
-from realtime_serve.model.attention import Decode, attend_rows
+from realtime_serve.model.attention import TORCH, Decode, Way, attend_rows
+from realtime_serve.model.bags import BAGS
 from realtime_serve.model.capture import Capture, CudaGraphs
 from realtime_serve.model.kv import PAGE_TOKENS
 from realtime_serve.model.static import StaticRows
@@ -23,10 +24,12 @@ class KernelsWrong(Exception):
     """They run, and answer otherwise than torch's attention."""
 
 
-def pick_decode(device: torch.device, longest: int) -> Decode | None:
-    """Triton's kernels on a GPU where they run; None: torch's. longest: tokens of the longest row that can come."""
+def pick_way(device: torch.device, longest: int) -> Way:
+    """Triton's kernels on a GPU where they run. longest: tokens of the longest row that can come."""
+    if device.type == "cpu":
+        return BAGS
     if device.type != "cuda":
-        return None
+        return TORCH
     try:
         # Triton is not everywhere where torch is, and asks for a C compiler when it first runs.
         from realtime_serve.model.triton_decode import TritonDecode  # noqa: PLC0415
@@ -36,13 +39,13 @@ def pick_decode(device: torch.device, longest: int) -> Decode | None:
     except Exception as error:  # noqa: BLE001  # Triton, the compilers that it calls, and the driver each raise their own
         reason = f"{type(error).__name__}: {error}"
         log.warning("decoding without Triton's kernels", extra={"fields": {"reason": reason}})
-        return None
-    return decode
+        return TORCH
+    return Way("Triton's attention", decode, is_ragged=True)
 
 
-def pick_capture(device: torch.device, decode: Decode | None) -> Capture | None:
+def pick_capture(device: torch.device, way: Way) -> Capture | None:
     """CUDA graphs where attention needs no copy of the pages: such a copy would be as wide as the longest row that can come."""
-    return CudaGraphs() if device.type == "cuda" and decode is not None else None
+    return CudaGraphs() if device.type == "cuda" and way.is_ragged else None
 
 
 def try_out(decode: Decode, device: torch.device) -> None:

@@ -66,8 +66,8 @@ class TransformersRunner:
     @property
     def path(self) -> str:
         """Which way steps go that only decode, in words."""
-        attention = "Triton's attention" if self._attention.is_ragged else "torch's attention"
-        return f"captured steps over {attention}" if self.captured else attention
+        name = self._attention.way.name
+        return f"captured steps over {name}" if self.captured else name
 
     @torch.inference_mode()  # type: ignore[untyped-decorator]
     def run(self, batch: Batch) -> list[Result]:
@@ -89,7 +89,7 @@ class TransformersRunner:
         positions = [position for row in batch.rows for position in range(row.start, row.end)]
         self._clean(batch)
         self._attention.plan = StepPlan(
-            batch, self._cache.blank, self._device, ragged=self._attention.is_ragged
+            batch, self._cache.blank, self._device, ragged=self._attention.way.is_ragged
         )
         output = self._model(
             input_ids=torch.tensor([tokens], device=self._device),

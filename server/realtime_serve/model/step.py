@@ -7,16 +7,18 @@ stand in one line behind those, which are then read once for all of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import takewhile
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 import torch
 
 from realtime_serve.engine.batch import Batch, Row
 from realtime_serve.model.kv import PAGE_TOKENS
+
+T = TypeVar("T")
 
 WASTE = 1.5
 """Rows are computed together as long as that costs at most this times what they would cost alone."""
@@ -39,12 +41,17 @@ class View:
     mask: torch.Tensor
     """[rows, 1, 1, columns], float32: 0 where a row may look, -inf elsewhere."""
 
-    _others: dict[torch.dtype, torch.Tensor] = field(default_factory=dict)
+    _made: dict[Hashable, Any] = field(default_factory=dict)
+
+    def once(self, key: Hashable, make: Callable[[], T]) -> T:
+        """What attention makes of this view: for the first layer that asks, and for all that ask again."""
+        if key not in self._made:
+            self._made[key] = make()
+        made: T = self._made[key]
+        return made
 
     def mask_as(self, dtype: torch.dtype) -> torch.Tensor:
-        if dtype not in self._others:
-            self._others[dtype] = self.mask.to(dtype)
-        return self._others[dtype]
+        return self.once(dtype, lambda: self.mask.to(dtype))
 
 
 class Rows(Protocol):

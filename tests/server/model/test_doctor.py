@@ -33,7 +33,7 @@ def test_it_tells_floor_step_and_share_of_a_model(tiny, capsys, monkeypatch):
     assert doctor.main() == 0
     out = capsys.readouterr().out
     assert "GB/s" in out
-    assert "decoding by torch's attention\n" in out
+    assert "decoding by torch's embedding bags\n" in out
     assert [line.split()[0] for line in out.splitlines() if line.strip()[:1].isdigit()] == ["1", "8", "32"]
 
 

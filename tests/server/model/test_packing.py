@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch.nn.functional import scaled_dot_product_attention
 from transformers.pytorch_utils import Conv1D
 
-from realtime_serve.model import attention
-from realtime_serve.model.kv import PAGE_TOKENS
 from realtime_serve.model.packing import PackedLinear, pack, packable
-from realtime_serve.model.step import View
 from tests.support.driving import Driver
 from tests.support.tiny_models import FAMILIES
 
@@ -44,24 +40,6 @@ def test_layers_in_float32_stay_as_they_are():
     model = torch.nn.Sequential(torch.nn.Linear(4, 4))
     assert pack(model) == 0
     assert type(model[0]) is torch.nn.Linear
-
-
-@pytest.mark.parametrize("rows", [1, 7])
-@pytest.mark.parametrize("pages", [1, 40])
-def test_widened_attention_is_attention(rows, pages, monkeypatch):
-    monkeypatch.setattr(attention, "WIDENED", 40_000)
-    columns = pages * PAGE_TOKENS
-    query = torch.randn(4, rows, 1, 16, dtype=torch.bfloat16)
-    keys, values = (torch.randn(4, 300, PAGE_TOKENS, 16, dtype=torch.bfloat16) for _ in range(2))
-    table = torch.randperm(300)[: rows * pages]
-    mask = torch.zeros(rows, 1, 1, columns)
-    mask[0, :, :, 3:] = float("-inf")
-    found = attention.attend_widened(query, keys, values, View(table, columns, mask), None)
-    for row in range(rows):
-        own = table[row * pages : (row + 1) * pages]
-        key, value = (tensor[:, own].reshape(1, 4, columns, 16).float() for tensor in (keys, values))
-        wanted = scaled_dot_product_attention(query[:, row][None].float(), key, value, attn_mask=mask[row])
-        assert (found[:, row].float() - wanted[0, :, 0]).norm() / wanted.norm() < 0.01
 
 
 @needs_bfloat16

@@ -11,13 +11,15 @@ from realtime_serve.engine.batch import Batch, Row
 from realtime_serve.engine.messages import Sampling
 from realtime_serve.engine.sequence import Sequence
 from realtime_serve.model import paths
-from realtime_serve.model.attention import attend_rows
-from realtime_serve.model.capture import Eager
+from realtime_serve.model.attention import TORCH, Way, attend_rows
+from realtime_serve.model.bags import BAGS
+from realtime_serve.model.capture import CudaGraphs, Eager
 from realtime_serve.model.captured import is_plain
-from realtime_serve.model.paths import KernelsWrong, pick_capture, pick_decode, try_out
+from realtime_serve.model.paths import KernelsWrong, pick_capture, pick_way, try_out
 from realtime_serve.model.triton_decode import TritonDecode
 from tests.support.driving import GREEDY, Driver
 
+TRITON = Way("Triton's attention", TritonDecode(256), is_ragged=True)
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 
 
@@ -65,16 +67,20 @@ def test_prompts_and_rows_too_many_or_too_long_go_the_ordinary_way():
     assert not is_plain(Batch([], decoding=0), most=2, longest=6)
 
 
-def test_a_processor_uses_torchs_attention_and_captures_nothing(monkeypatch):
+def test_a_processor_sums_bags_and_captures_nothing(monkeypatch):
     monkeypatch.setitem(sys.modules, "realtime_serve.model.triton_decode", None)  # its import would raise
-    assert pick_decode(CPU, 256) is None
-    assert pick_capture(CPU, None) is None
+    assert pick_way(CPU, 256) is BAGS
+    assert pick_capture(CPU, BAGS) is None
+
+
+def test_another_device_uses_torchs_attention():
+    assert pick_way(torch.device("xpu"), 256) is TORCH
 
 
 def test_a_gpu_without_triton_goes_on_without_it_and_says_so_once(monkeypatch, caplog):
     monkeypatch.setitem(sys.modules, "realtime_serve.model.triton_decode", None)
-    assert pick_decode(CUDA, 256) is None
-    assert pick_capture(CUDA, None) is None
+    assert pick_way(CUDA, 256) is TORCH
+    assert pick_capture(CUDA, TORCH) is None
     assert [record.message for record in caplog.records] == ["decoding without Triton's kernels"]
     assert (
         "ImportError" in caplog.records[0].fields["reason"]
@@ -87,13 +93,15 @@ def test_a_gpu_on_which_the_kernels_cannot_start_goes_on_without_them(monkeypatc
         raise RuntimeError("Failed to find C compiler")
 
     monkeypatch.setattr(paths, "try_out", no_compiler)
-    assert pick_decode(CUDA, 256) is None
+    assert pick_way(CUDA, 256) is TORCH
     assert caplog.records[0].fields["reason"] == "RuntimeError: Failed to find C compiler"
 
 
 def test_a_gpu_that_computes_them_rightly_uses_them(monkeypatch):
     monkeypatch.setattr(paths, "try_out", lambda decode, _: try_out(decode, CPU))  # interpreted
-    assert pick_decode(CUDA, 256) == TritonDecode(256)
+    way = pick_way(CUDA, 256)
+    assert way == TRITON
+    assert isinstance(pick_capture(CUDA, way), CudaGraphs)
 
 
 def test_kernels_that_answer_otherwise_are_found_out():
@@ -111,7 +119,7 @@ def test_a_model_says_the_same_through_the_kernels_captured_or_not(tiny, load):
     captured, runner.captured = runner.captured, None
     assert runner.path == "torch's attention"
     wanted = say(runner)
-    runner._attention.use(TritonDecode(256))
+    runner._attention.way = TRITON
     assert runner.path == "Triton's attention"
     assert say(runner) == wanted
     runner.captured = captured

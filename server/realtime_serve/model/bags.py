@@ -1,0 +1,71 @@
+"""Attention of rows of one token on a CPU: their pages are read where they lie, at about the memory's pace.
+
+Both of its products are weighted sums over rows of a table, which torch computes as embedding bags. An answer is the sum of
+values, weighted by the softmax of the scores. A page's scores are a sum too, over the numbers of a key, each weighted by the
+query's number: so keys lie with the tokens of a page beside each other (`kv.KVCache`). They lie in float32, because a bag's
+sum has the type of its table, and scores of few bits would shift the weights of whole tokens.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch.nn.functional import embedding_bag
+
+from realtime_serve.model.attention import How, New, Way
+from realtime_serve.model.kv import PAGE_TOKENS
+from realtime_serve.model.step import Rows
+
+MOST_INT32 = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class Bags:
+    """Which rows of the tables each sum is over. Sums over the same pages stand beside each other, so that the second reads a cache."""
+
+    keys: torch.Tensor
+    """[heads that share x rows x heads of a share x pages of a row, key size]: of [heads x pages x key size, PAGE_TOKENS]."""
+    values: torch.Tensor
+    """[heads that share x rows x heads of a share, tokens of a row]: of [heads x pages x PAGE_TOKENS, value size]."""
+
+
+def find_bags(pages: torch.Tensor, group: int, shape: torch.Size) -> Bags:
+    """pages: [rows, pages of a row]; group: heads of a share; shape: of the cached keys."""
+    shared, total, _, size = shape
+    rows = len(pages)
+    kind = torch.int32 if shared * total * max(size, PAGE_TOKENS) <= MOST_INT32 else torch.int64
+    first = torch.arange(shared)[:, None, None] * total + pages  # [heads that share, rows, pages of a row]
+    looked = first[:, :, None].expand(-1, -1, group, -1).to(kind)
+    keys = looked[..., None] * size + torch.arange(size, dtype=kind)
+    values = looked[..., None] * PAGE_TOKENS + torch.arange(PAGE_TOKENS, dtype=kind)
+    return Bags(keys.flatten(0, 3), values.reshape(shared * rows * group, -1))
+
+
+def attend_bags(rows: Rows, new: New, cached: tuple[torch.Tensor, torch.Tensor], how: How) -> torch.Tensor:
+    """[rows, heads, size]"""
+    scaling, window = how
+    view, (keys, values) = rows.view(window), cached
+    query = rows.of(new[0])
+    heads, count, size = query.shape
+    group = heads // keys.shape[0]
+    pages = view.pages.view(count, -1)
+    bags = view.once((group, keys.shape), lambda: find_bags(pages, group, keys.shape))
+    asked = query.view(-1, group, count, size).transpose(1, 2).to(keys.dtype)
+    scores = embedding_bag(
+        bags.keys,
+        keys.transpose(2, 3).view(-1, PAGE_TOKENS),
+        mode="sum",
+        per_sample_weights=asked[:, :, :, None].expand(-1, -1, -1, pages.shape[1], -1).reshape(-1, size),
+    ).view(-1, count, group, view.columns)
+    scores.mul_(size**-0.5 if scaling is None else scaling).add_(view.mask[:, 0])
+    answer = embedding_bag(
+        bags.values,
+        values.view(-1, values.shape[3]),
+        mode="sum",
+        per_sample_weights=scores.softmax(dim=-1).to(values.dtype).flatten(0, 2),
+    )
+    return answer.view(-1, count, group, values.shape[3]).transpose(0, 1).flatten(1, 2)
+
+
+BAGS = Way("torch's embedding bags", attend_bags, keys_across=True)
