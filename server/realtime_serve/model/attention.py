@@ -36,8 +36,8 @@ class Way:
     decode: Decode
     is_ragged: bool = False
     """Whether a row costs what its own length costs, whichever rows are computed with it."""
-    keys_across: bool = False
-    """Whether it needs the keys across; see `kv.KVCache`."""
+    by_pages: bool = False
+    """Whether it needs a cache that lies by pages; see `kv.KVCache`."""
 
 
 class PagedAttention:

@@ -2,8 +2,8 @@
 
 Both of its products are weighted sums over rows of a table, which torch computes as embedding bags. An answer is the sum of
 values, weighted by the softmax of the scores. A page's scores are a sum too, over the numbers of a key, each weighted by the
-query's number: so keys lie with the tokens of a page beside each other (`kv.KVCache`). They lie in float32, because a bag's
-sum has the type of its table, and scores of few bits would shift the weights of whole tokens.
+query's number: so a cache lies by pages, and its keys lie with the tokens of a page beside each other (`kv.KVCache`). They lie
+in float32, because a bag's sum has the type of its table, and scores of few bits would shift the weights of whole tokens.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ class Bags:
     """Which rows of the tables each sum is over. Sums over the same pages stand beside each other, so that the second reads a cache."""
 
     keys: torch.Tensor
-    """[heads that share x rows x heads of a share x pages of a row, key size]: of [heads x pages x key size, PAGE_TOKENS]."""
+    """[heads that share x rows x heads of a share x pages of a row, key size]: of [pages x heads that share x key size, PAGE_TOKENS]."""
     values: torch.Tensor
-    """[heads that share x rows x heads of a share, tokens of a row]: of [heads x pages x PAGE_TOKENS, value size]."""
+    """[heads that share x rows x heads of a share, tokens of a row]: of [pages x heads that share x PAGE_TOKENS, value size]."""
 
 
 def find_bags(pages: torch.Tensor, group: int, shape: torch.Size) -> Bags:
@@ -35,7 +35,7 @@ def find_bags(pages: torch.Tensor, group: int, shape: torch.Size) -> Bags:
     shared, total, _, size = shape
     rows = len(pages)
     kind = torch.int32 if shared * total * max(size, PAGE_TOKENS) <= MOST_INT32 else torch.int64
-    first = torch.arange(shared)[:, None, None] * total + pages  # [heads that share, rows, pages of a row]
+    first = pages * shared + torch.arange(shared)[:, None, None]  # [heads that share, rows, pages of a row]
     looked = first[:, :, None].expand(-1, -1, group, -1).to(kind)
     keys = looked[..., None] * size + torch.arange(size, dtype=kind)
     values = looked[..., None] * PAGE_TOKENS + torch.arange(PAGE_TOKENS, dtype=kind)
@@ -54,18 +54,18 @@ def attend_bags(rows: Rows, new: New, cached: tuple[torch.Tensor, torch.Tensor],
     asked = query.view(-1, group, count, size).transpose(1, 2).to(keys.dtype)
     scores = embedding_bag(
         bags.keys,
-        keys.transpose(2, 3).view(-1, PAGE_TOKENS),
+        keys.permute(1, 0, 3, 2).view(-1, PAGE_TOKENS),
         mode="sum",
         per_sample_weights=asked[:, :, :, None].expand(-1, -1, -1, pages.shape[1], -1).reshape(-1, size),
     ).view(-1, count, group, view.columns)
     scores.mul_(size**-0.5 if scaling is None else scaling).add_(view.mask[:, 0])
     answer = embedding_bag(
         bags.values,
-        values.view(-1, values.shape[3]),
+        values.transpose(0, 1).view(-1, values.shape[3]),
         mode="sum",
         per_sample_weights=scores.softmax(dim=-1).to(values.dtype).flatten(0, 2),
     )
     return answer.view(-1, count, group, values.shape[3]).transpose(0, 1).flatten(1, 2)
 
 
-BAGS = Way("torch's embedding bags", attend_bags, keys_across=True)
+BAGS = Way("torch's embedding bags", attend_bags, by_pages=True)

@@ -28,7 +28,8 @@ class Shape:
 class KVCache:
     """For each layer [heads, pages, tokens of a page, head size]: pages of one sequence lie anywhere.
 
-    Keys may lie across: in memory the tokens of a page are then beside each other, in float32.
+    In memory it may lie by pages, all heads of a page together: the kernel gives a CPU's memory in large pieces when they are
+    first written, and few tokens then touch few. A page's keys are then float32, each number of all its tokens together.
     """
 
     def __init__(
@@ -38,24 +39,17 @@ class KVCache:
         pages: int,
         dtype: torch.dtype,
         device: torch.device,
-        keys_across: bool = False,
+        by_pages: bool = False,
     ) -> None:
-        self.token_bytes = bytes_per_token(shapes, dtype, keys_across=keys_across)
+        self.token_bytes = bytes_per_token(shapes, dtype, by_pages=by_pages)
         self.pages = self.blank = pages
         """The page after the last one stays blank: where rows of a step are of different length, it stands for what they lack."""
         self.waste = pages + 1
         """The last page is written where a step computes more rows than there are, and never read for one that counts."""
         self.device = device
+        lay = lay_by_pages if by_pages else lay_by_heads
         # Zeros, because what a mask hides must still be finite: NaN times nothing is NaN.
-        self._layers = {
-            layer: (
-                zeros((shape.heads, pages + 2, shape.key_size, PAGE_TOKENS), torch.float32, device).mT
-                if keys_across
-                else zeros((shape.heads, pages + 2, PAGE_TOKENS, shape.key_size), dtype, device),
-                zeros((shape.heads, pages + 2, PAGE_TOKENS, shape.value_size), dtype, device),
-            )
-            for layer, shape in shapes.items()
-        }
+        self._layers = {layer: lay(shape, pages + 2, dtype, device) for layer, shape in shapes.items()}
 
     def layer(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Keys and values of one layer."""
@@ -68,6 +62,23 @@ class KVCache:
             values[:, pages] = 0
 
 
+def lay_by_heads(
+    shape: Shape, pages: int, dtype: torch.dtype, device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor]:
+    return (
+        zeros((shape.heads, pages, PAGE_TOKENS, shape.key_size), dtype, device),
+        zeros((shape.heads, pages, PAGE_TOKENS, shape.value_size), dtype, device),
+    )
+
+
+def lay_by_pages(
+    shape: Shape, pages: int, dtype: torch.dtype, device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor]:
+    keys = zeros((pages, shape.heads, shape.key_size, PAGE_TOKENS), torch.float32, device)
+    values = zeros((pages, shape.heads, PAGE_TOKENS, shape.value_size), dtype, device)
+    return keys.permute(1, 0, 3, 2), values.transpose(0, 1)
+
+
 def zeros(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> torch.Tensor:
     """On a CPU the kernel gives the memory when it is first written, not now."""
     if device.type != "cpu":
@@ -76,8 +87,8 @@ def zeros(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> t
     return torch.from_numpy(np.zeros(size, dtype=np.uint8)).view(dtype).view(shape)
 
 
-def bytes_per_token(shapes: dict[int, Shape], dtype: torch.dtype, *, keys_across: bool = False) -> int:
-    key_bytes = (torch.float32 if keys_across else dtype).itemsize
+def bytes_per_token(shapes: dict[int, Shape], dtype: torch.dtype, *, by_pages: bool = False) -> int:
+    key_bytes = (torch.float32 if by_pages else dtype).itemsize
     return sum(
         shape.heads * (shape.key_size * key_bytes + shape.value_size * dtype.itemsize)
         for shape in shapes.values()

@@ -125,13 +125,13 @@ def make_cache(model: Any, attention: PagedAttention, *, length: int, fraction: 
     """Sized from the memory that is free now. Raises EngineFailed."""
     parameter = next(model.parameters())
     shapes = probe(model, attention, parameter.device)
-    across = attention.way.keys_across
-    token_bytes = kv.bytes_per_token(shapes, parameter.dtype, keys_across=across)
+    by_pages = attention.way.by_pages
+    token_bytes = kv.bytes_per_token(shapes, parameter.dtype, by_pages=by_pages)
     pages = kv.count_pages(
         token_bytes=token_bytes, length=length, free=free_memory(parameter.device), fraction=fraction
     )
     return kv.KVCache(
-        shapes=shapes, pages=pages, dtype=parameter.dtype, device=parameter.device, keys_across=across
+        shapes=shapes, pages=pages, dtype=parameter.dtype, device=parameter.device, by_pages=by_pages
     )
 
 

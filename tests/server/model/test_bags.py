@@ -20,9 +20,9 @@ CLOSE = {torch.float32: 1e-5, torch.bfloat16: 0.01, torch.float16: 0.002}
 
 
 def cached(
-    shape: Shape, pages: int, dtype: torch.dtype, *, across: bool
+    shape: Shape, pages: int, dtype: torch.dtype, *, by_pages: bool
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    made = KVCache(shapes={0: shape}, pages=pages, dtype=dtype, device=CPU, keys_across=across)
+    made = KVCache(shapes={0: shape}, pages=pages, dtype=dtype, device=CPU, by_pages=by_pages)
     return made.layer(0)
 
 
@@ -51,18 +51,18 @@ def test_bags_are_attention(lengths, shared, group, sizes, window, scaling, dtyp
     random = lambda *shape: torch.randn(shape, generator=noise).to(dtype)  # noqa: E731
     shape = Shape(shared, *sizes)
     step = plan(lengths, torch.randperm(60, generator=noise).tolist())
-    across, plain = (cached(shape, 60, dtype, across=kind) for kind in (True, False))
+    paged, plain = (cached(shape, 60, dtype, by_pages=kind) for kind in (True, False))
     everywhere = torch.arange(60 * PAGE_TOKENS)
     for number, size in enumerate(sizes):
         tokens = random(shared, len(everywhere), size)
-        put(across[number], everywhere, tokens)
+        put(paged[number], everywhere, tokens)
         put(plain[number], everywhere, tokens)
     new = (random(shared * group, len(lengths), sizes[0]), plain[0], plain[1])
     for rows in step.decoding:
         found, wanted = (
             decode(rows, tensors, cache, (scaling, window)).float().flatten(1)
             for decode, tensors, cache in (
-                (attend_bags, new, across),
+                (attend_bags, new, paged),
                 (attend_rows, tuple(one.float() for one in new), tuple(one.float() for one in plain)),
             )
         )
@@ -72,7 +72,7 @@ def test_bags_are_attention(lengths, shared, group, sizes, window, scaling, dtyp
 def test_a_rows_sums_are_the_same_in_any_company():
     """To the last bit: a seeded answer hangs on nobody else."""
     shape = Shape(2, 16, 16)
-    cache = cached(shape, 60, torch.float32, across=True)
+    cache = cached(shape, 60, torch.float32, by_pages=True)
     for tensor in cache:
         put(tensor, torch.arange(60 * PAGE_TOKENS), torch.randn(2, 60 * PAGE_TOKENS, 16))
     queries = torch.randn(4, 5, 16)
@@ -91,10 +91,10 @@ def test_places_that_no_short_number_holds_are_long_ones(pages, kind):
     assert int(bags.values.max()) == 4 * pages * PAGE_TOKENS - 1
 
 
-def test_keys_that_lie_across_are_counted_at_their_own_width():
+def test_keys_that_lie_by_pages_are_counted_at_their_own_width():
     shapes = {0: Shape(2, 8, 4), 1: Shape(1, 8, 8)}
     assert bytes_per_token(shapes, torch.bfloat16) == 2 * (16 + 8 + 8 + 8)
-    assert bytes_per_token(shapes, torch.bfloat16, keys_across=True) == 4 * (16 + 8) + 2 * (8 + 8)
-    made = KVCache(shapes=shapes, pages=3, dtype=torch.bfloat16, device=CPU, keys_across=True)
+    assert bytes_per_token(shapes, torch.bfloat16, by_pages=True) == 4 * (16 + 8) + 2 * (8 + 8)
+    made = KVCache(shapes=shapes, pages=3, dtype=torch.bfloat16, device=CPU, by_pages=True)
     held = sum(tensor.numel() * tensor.itemsize for layer in shapes for tensor in made.layer(layer))
     assert held == made.token_bytes * PAGE_TOKENS * 5  # the blank one and the waste too
