@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
-from realtime_serve.model.kv import PAGE_TOKENS, KVCache, Shape
+from realtime_serve.model.kv import KVCache, Shape, pick_pages
 from realtime_serve.model.static import StaticPlan
 from realtime_serve.model.step import Beginning, Continuing, Rows, Sharing, StepPlan
 
@@ -70,9 +70,11 @@ class PagedAttention:
         cached = self.cache.layer(module.layer_idx)
         new, how = (query[0], key[0], value[0]), (scaling, sliding_window)
         for tensor, tokens in zip(cached, new[1:], strict=True):
-            put(tensor, self.plan.writes, tokens)
+            put(tensor, self.plan, tokens)
         if isinstance(self.plan, StaticPlan):
             return self.way.decode(self.plan.rows, new, cached, how)[None], None
+        if self.plan.only is not None:
+            return self.way.decode(self.plan.only, new, cached, how)[None], None
         output = query.new_empty(query.shape[2], query.shape[1], value.shape[3])  # [tokens, heads, size]
         for rows in self.plan.decoding:
             output[rows.tokens] = self.way.decode(rows, new, cached, how)
@@ -83,12 +85,13 @@ class PagedAttention:
         return output[None], None
 
 
-def put(cached: torch.Tensor, places: torch.Tensor, tokens: torch.Tensor) -> None:
-    """places: in tokens from the cache's first; tokens: [heads, tokens, size]."""
+def put(cached: torch.Tensor, plan: StepPlan | StaticPlan, tokens: torch.Tensor) -> None:
+    """tokens: [heads, tokens of the step, size]."""
     if cached.is_contiguous():
-        cached.flatten(1, 2).index_copy_(1, places, tokens)
+        cached.flatten(1, 2).index_copy_(1, plan.writes, tokens)
     else:
-        cached[:, places // PAGE_TOKENS, places % PAGE_TOKENS] = tokens.to(cached.dtype)
+        pages, places = plan.spots
+        cached[:, pages, places] = tokens.to(cached.dtype)
 
 
 def attend_rows(rows: Rows, new: New, cached: tuple[torch.Tensor, torch.Tensor], how: How) -> torch.Tensor:
@@ -112,7 +115,7 @@ def attend_rows(rows: Rows, new: New, cached: tuple[torch.Tensor, torch.Tensor],
 
 def gather(cached: torch.Tensor, pages: torch.Tensor, rows: int) -> torch.Tensor:
     """[heads, pages, page size, size] → [heads, rows, tokens, size]: each row's pages in one piece."""
-    return cached.index_select(1, pages).view(cached.shape[0], rows, -1, cached.shape[3])
+    return pick_pages(cached, pages).reshape(cached.shape[0], rows, -1, cached.shape[3])
 
 
 def begin(prompts: Beginning, new: New, how: How) -> torch.Tensor:

@@ -79,6 +79,13 @@ def lay_by_pages(
     return keys.permute(1, 0, 3, 2), values.transpose(0, 1)
 
 
+def pick_pages(cached: torch.Tensor, pages: torch.Tensor) -> torch.Tensor:
+    """[heads, some pages, tokens of a page, size], read in the order in which memory has them: torch would first copy all else."""
+    order = sorted(range(4), key=cached.stride, reverse=True)
+    found = cached.permute(order).index_select(order.index(1), pages)
+    return found.permute([order.index(place) for place in range(4)])
+
+
 def zeros(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> torch.Tensor:
     """On a CPU the kernel gives the memory when it is first written, not now."""
     if device.type != "cpu":

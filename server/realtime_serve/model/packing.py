@@ -12,6 +12,9 @@ from transformers.pytorch_utils import Conv1D
 
 ROWS = 512
 """The batch that the order is chosen for. It is the same for one row and for a thousand."""
+SIBLINGS = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
+"""Layers of one module that most families give the same input, in the order of their calls: multiplied at once, because for a
+few rows the start of a multiplication costs as much as a small one."""
 
 
 class PackedLinear(torch.nn.Module):  # type: ignore[misc]
@@ -30,17 +33,67 @@ class PackedLinear(torch.nn.Module):  # type: ignore[misc]
         return result
 
 
-def pack(model: torch.nn.Module) -> int:
-    """Replace every linear layer that oneDNN can pack; how many. Weights that nothing else uses are freed."""
+class Joined:
+    """Linear layers side by side. The first that is given a tensor computes for all, the others find their part."""
+
+    def __init__(self, layers: list[torch.nn.Linear]) -> None:
+        self._sizes = [layer.out_features for layer in layers]
+        bias = torch.cat(
+            [
+                layer.weight.new_zeros(layer.out_features) if layer.bias is None else layer.bias
+                for layer in layers
+            ]
+        )
+        bare = all(layer.bias is None for layer in layers)
+        self.packed = PackedLinear(torch.cat([layer.weight for layer in layers]), None if bare else bias)
+        self._tokens: torch.Tensor | None = None
+        self._parts: tuple[torch.Tensor, ...] = ()
+
+    def part(self, number: int, tokens: torch.Tensor) -> torch.Tensor:
+        if self._tokens is not tokens:
+            self._parts = self.packed(tokens).split(self._sizes, dim=-1)
+            self._tokens = tokens
+        part = self._parts[number]
+        if number == len(self._sizes) - 1:
+            self._tokens, self._parts = None, ()  # memory for the layers that follow
+        return part
+
+
+class JoinedLinear(torch.nn.Module):  # type: ignore[misc]
+    """One of them, where its model looks for it."""
+
+    def __init__(self, joined: Joined, number: int) -> None:
+        super().__init__()
+        self.nbytes = joined.packed.nbytes if number == 0 else 0
+        self._joined, self._number = joined, number
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        return self._joined.part(self._number, tokens)
+
+
+PACKED = (PackedLinear, JoinedLinear)
+
+
+def join(module: torch.nn.Module) -> None:
+    """Those of its children that can be: plain linear layers of one input size."""
+    for names in SIBLINGS:
+        found: list[Any] = [getattr(module, name, None) for name in names]
+        layers = [layer for layer in found if type(layer) is torch.nn.Linear]
+        if len(layers) == len(names) and len({layer.in_features for layer in layers}) == 1:
+            joined = Joined(layers)
+            for number, name in enumerate(names):
+                setattr(module, name, JoinedLinear(joined, number))
+
+
+def pack(model: torch.nn.Module) -> None:
+    """Replace every linear layer that oneDNN can pack. Weights that nothing else uses are freed."""
     if not packable(next(model.parameters())):
-        return 0
-    count = 0
+        return
     for module in list(model.modules()):
+        join(module)
         for name, child in list(module.named_children()):
             if (weight := weight_of(child)) is not None:
                 setattr(module, name, PackedLinear(weight, child.bias))
-                count += 1
-    return count
 
 
 def packable(parameter: torch.Tensor) -> bool:

@@ -47,6 +47,10 @@ class StaticPlan:
     writes: torch.Tensor
     rows: StaticRows
 
+    @property
+    def spots(self) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.writes // PAGE_TOKENS, self.writes % PAGE_TOKENS
+
 
 class Buffers:
     def __init__(self, empty: list[int], *, most: int, device: torch.device) -> None:

@@ -75,8 +75,10 @@ class Rows(Protocol):
 class Decoding:
     """Rows of one token each."""
 
-    def __init__(self, rows: list[Placed], blank: int, device: torch.device) -> None:
+    def __init__(self, rows: list[Placed], blank: int, device: torch.device, *, alone: bool = False) -> None:
+        """alone: they are all tokens of the step, in their order."""
         self.tokens = torch.tensor([placed.first for placed in rows], device=device)
+        self._alone = alone
         self._rows = [placed.row for placed in rows]
         self._blank = blank
         self._device = device
@@ -94,7 +96,7 @@ class Decoding:
         return torch.tensor([row.end for row in self._rows], device=self._device, dtype=torch.int32)
 
     def of(self, tensor: torch.Tensor) -> torch.Tensor:
-        return tensor.index_select(1, self.tokens)
+        return tensor if self._alone else tensor.index_select(1, self.tokens)
 
     def view(self, window: int | None) -> View:
         if window not in self._views:
@@ -203,11 +205,15 @@ class StepPlan:
         for row in batch.rows:
             rows.append(Placed(row, first))
             first += len(row.tokens)
+        self.writes = torch.tensor([place for row in batch.rows for place in slots(row)], device=device)
+        self.spots = self.writes // PAGE_TOKENS, self.writes % PAGE_TOKENS
+        """Pages, and places in them, of what the step writes."""
         decoding, prompts = rows[: batch.decoding], rows[batch.decoding :]
         fresh = [placed for placed in prompts if placed.row.start == 0]
-        self.writes = torch.tensor([place for row in batch.rows for place in slots(row)], device=device)
         groups = [decoding] * bool(decoding) if ragged else alike(decoding, pages_seen)
-        self.decoding = [Decoding(some, blank, device) for some in groups]
+        self.decoding = [Decoding(some, blank, device, alone=len(some) == first) for some in groups]
+        self.only = self.decoding[0] if self.decoding and len(groups[0]) == first else None
+        """Rows that are all that the step computes."""
         self.beginning = [Beginning(some, device) for some in alike(fresh, squared)]
         together, alone = apart([placed for placed in prompts if placed.row.start > 0])
         begun: dict[int, list[Placed]] = {}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -12,7 +14,7 @@ from realtime_serve.engine.messages import Sampling
 from realtime_serve.engine.sequence import Sequence
 from realtime_serve.model.attention import attend_rows, put
 from realtime_serve.model.bags import attend_bags, find_bags
-from realtime_serve.model.kv import PAGE_TOKENS, KVCache, Shape, bytes_per_token
+from realtime_serve.model.kv import PAGE_TOKENS, KVCache, Shape, bytes_per_token, pick_pages
 from realtime_serve.model.step import StepPlan
 
 CPU = torch.device("cpu")
@@ -24,6 +26,17 @@ def cached(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     made = KVCache(shapes={0: shape}, pages=pages, dtype=dtype, device=CPU, by_pages=by_pages)
     return made.layer(0)
+
+
+@dataclass(frozen=True)
+class Everywhere:
+    """A step that writes all there is."""
+
+    writes: torch.Tensor
+
+    @property
+    def spots(self) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.writes // PAGE_TOKENS, self.writes % PAGE_TOKENS
 
 
 def plan(lengths: list[int], free: list[int]) -> StepPlan:
@@ -51,10 +64,10 @@ def test_bags_are_attention(lengths, shared, group, sizes, window, scaling, dtyp
     random = lambda *shape: torch.randn(shape, generator=noise).to(dtype)  # noqa: E731
     shape = Shape(shared, *sizes)
     step = plan(lengths, torch.randperm(60, generator=noise).tolist())
+    everywhere = Everywhere(torch.arange(60 * PAGE_TOKENS))
     paged, plain = (cached(shape, 60, dtype, by_pages=kind) for kind in (True, False))
-    everywhere = torch.arange(60 * PAGE_TOKENS)
     for number, size in enumerate(sizes):
-        tokens = random(shared, len(everywhere), size)
+        tokens = random(shared, 60 * PAGE_TOKENS, size)
         put(paged[number], everywhere, tokens)
         put(plain[number], everywhere, tokens)
     new = (random(shared * group, len(lengths), sizes[0]), plain[0], plain[1])
@@ -74,7 +87,7 @@ def test_a_rows_sums_are_the_same_in_any_company():
     shape = Shape(2, 16, 16)
     cache = cached(shape, 60, torch.float32, by_pages=True)
     for tensor in cache:
-        put(tensor, torch.arange(60 * PAGE_TOKENS), torch.randn(2, 60 * PAGE_TOKENS, 16))
+        put(tensor, Everywhere(torch.arange(60 * PAGE_TOKENS)), torch.randn(2, 60 * PAGE_TOKENS, 16))
     queries = torch.randn(4, 5, 16)
     (many,) = plan([33] * 5, list(range(60))).decoding
     (alone,) = plan([33], list(range(60))).decoding
@@ -98,3 +111,12 @@ def test_keys_that_lie_by_pages_are_counted_at_their_own_width():
     made = KVCache(shapes=shapes, pages=3, dtype=torch.bfloat16, device=CPU, by_pages=True)
     held = sum(tensor.numel() * tensor.itemsize for layer in shapes for tensor in made.layer(layer))
     assert held == made.token_bytes * PAGE_TOKENS * 5  # the blank one and the waste too
+
+
+@pytest.mark.parametrize("by_pages", [True, False])
+@pytest.mark.parametrize("heads", [1, 3])
+def test_pages_are_picked_from_either_layout(by_pages, heads):
+    wanted = torch.tensor([7, 0, 7, 3])
+    for tensor in cached(Shape(heads, 5, 8), 9, torch.float32, by_pages=by_pages):
+        tensor.copy_(torch.randn(tensor.shape))
+        assert torch.equal(pick_pages(tensor, wanted), tensor[:, wanted])

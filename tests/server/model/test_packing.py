@@ -6,7 +6,8 @@ import pytest
 import torch
 from transformers.pytorch_utils import Conv1D
 
-from realtime_serve.model.packing import PackedLinear, pack, packable
+from realtime_serve.model.floor import step_bytes
+from realtime_serve.model.packing import JoinedLinear, PackedLinear, pack, packable
 from tests.support.driving import Driver
 from tests.support.tiny_models import FAMILIES
 
@@ -29,16 +30,45 @@ def test_packed_layers_multiply_as_plain_ones(rows):
     tokens = torch.randn(1, rows, 96, dtype=torch.bfloat16)
     with torch.inference_mode():
         wanted = {name: layer(tokens).float() for name, layer in plain.items()}
-        assert pack(plain) == 3
+        pack(plain)
         for name, layer in plain.items():
             assert isinstance(layer, PackedLinear)
             difference = (layer(tokens).float() - wanted[name]).norm() / wanted[name].norm()
             assert difference < 0.01, name
 
 
+@needs_bfloat16
+def test_layers_of_one_input_are_multiplied_at_once_and_each_input_anew():
+    torch.manual_seed(1)
+    module = torch.nn.Module()
+    for name, size, bias in (("q_proj", 40, True), ("k_proj", 24, False), ("v_proj", 8, True)):
+        module.add_module(name, torch.nn.Linear(96, size, bias=bias, dtype=torch.bfloat16))
+    plain = dict(module.named_children())
+    bytes_before = step_bytes(module)
+    pack(module)
+    joined = dict(module.named_children())
+    assert all(isinstance(layer, JoinedLinear) for layer in joined.values())
+    assert step_bytes(module) == bytes_before - 2 * (40 + 8)  # biases are not counted
+    with torch.inference_mode():
+        one, other = torch.randn(2, 1, 5, 96, dtype=torch.bfloat16)
+        asked = [("q_proj", one), ("k_proj", one), ("v_proj", one), ("q_proj", one), ("k_proj", other)]
+        for name, tokens in [*asked, ("q_proj", other), ("v_proj", one)]:
+            found, wanted = (layers[name](tokens).float() for layers in (joined, plain))
+            assert (found - wanted).norm() < 0.01 * wanted.norm()
+
+
+@needs_bfloat16
+def test_layers_of_other_sizes_are_not_joined():
+    module = torch.nn.Module()
+    module.add_module("gate_proj", torch.nn.Linear(96, 8, dtype=torch.bfloat16))
+    module.add_module("up_proj", torch.nn.Linear(48, 8, dtype=torch.bfloat16))
+    pack(module)
+    assert all(isinstance(layer, PackedLinear) for layer in module.children())
+
+
 def test_layers_in_float32_stay_as_they_are():
     model = torch.nn.Sequential(torch.nn.Linear(4, 4))
-    assert pack(model) == 0
+    pack(model)
     assert type(model[0]) is torch.nn.Linear
 
 
