@@ -44,11 +44,15 @@ layers: venv ## imports go one way (contracts in pyproject.toml)
 
 .PHONY: quick
 quick: venv ## those tests that need no cluster, start no processes and wait for nothing
-	@$(PYTHON) -m pytest -q -m "not cluster and not slow"
+	@$(PYTHON) -m pytest -q -m "not cluster and not plane and not slow"
 
 .PHONY: unit
 unit: venv ## tests that need no cluster
-	@$(PYTHON) -m pytest -q -m "not cluster"
+	@$(PYTHON) -m pytest -q -n 2 --dist loadfile -m "not cluster and not plane"
+
+.PHONY: plane
+plane: venv ## tests of the operator on API servers of their own, where calls fail and programs stop
+	@$(PYTHON) -m pytest -q -n 3 -m plane tests/plane
 
 .PHONY: e2e
 e2e: venv ## tests on the real local cluster

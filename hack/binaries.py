@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from hack.cache import CACHE
+from hack.cache import CACHE, alone
 
 TOOLS = Path(__file__).resolve().parent / "tools"
 BIN = CACHE / "bin"
@@ -90,10 +90,11 @@ def ensure(*names: str) -> Path:
     BIN.mkdir(parents=True, exist_ok=True)
     for family in (FAMILIES[name] for name in names):
         built = CACHE / "built" / f"{family.name}-{digest(family)}"
-        if not built.exists():
-            build(family, built)
-        for program in family.programs:
-            link(BIN / program, built)
+        with alone(family.name):
+            if not built.exists():
+                build(family, built)
+            for program in family.programs:
+                link(BIN / program, built)
     return BIN
 
 

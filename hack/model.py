@@ -8,7 +8,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from hack.cache import CACHE
+from hack.cache import CACHE, alone
 
 NAME = "SmolLM2-135M-Instruct"
 DIRECTORY = CACHE / "models" / NAME
@@ -48,9 +48,13 @@ def convert(gguf: Path, directory: Path) -> None:
 
 def prepare() -> Path:
     """The model's directory, whole or not there at all: it is converted beside its place and renamed into it."""
-    if DIRECTORY.is_dir():
-        return DIRECTORY
-    gguf = find_gguf()
+    with alone(NAME):
+        if not DIRECTORY.is_dir():
+            _convert(find_gguf())
+    return DIRECTORY
+
+
+def _convert(gguf: Path) -> None:
     DIRECTORY.parent.mkdir(parents=True, exist_ok=True)
     print(f"converting {gguf.name} to safetensors, once", file=sys.stderr, flush=True)
     begin = time.monotonic()
@@ -59,7 +63,6 @@ def prepare() -> Path:
         convert(gguf, whole)
         whole.rename(DIRECTORY)
     print(f"converted in {time.monotonic() - begin:.0f} s", file=sys.stderr, flush=True)
-    return DIRECTORY
 
 
 def main() -> int:

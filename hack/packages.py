@@ -9,6 +9,8 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from hack.cache import alone
+
 CLUSTER = {
     "containerd": "containerd",
     "runc": "runc",
@@ -47,9 +49,13 @@ def missing(wanted: dict[str, str]) -> list[str]:
 
 def ensure(*groups: dict[str, str]) -> None:
     """Raises PackagesMissing where apt-get or root is lacking."""
-    packages = sorted({package for group in groups for package in missing(group)})
-    if not packages:
-        return
+    with alone("packages"):
+        packages = sorted({package for group in groups for package in missing(group)})
+        if packages:
+            _install(packages)
+
+
+def _install(packages: list[str]) -> None:
     install = f"apt-get install -y --no-install-recommends {' '.join(packages)}"
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
         raise PackagesMissing(f"missing: {', '.join(packages)}. As root on Debian: {install}")

@@ -29,14 +29,19 @@ class Outcome:
     seconds: float
 
 
+PYTEST = (sys.executable, "-m", "pytest", "-q")
 STAGES = (
     Stage("lint", (sys.executable, "-m", "ruff", "check", ".")),
     Stage("format", (sys.executable, "-m", "ruff", "format", "--check", ".")),
     Stage("types", (sys.executable, "-m", "mypy")),
     Stage("layers", (str(Path(sys.executable).with_name("lint-imports")), "--no-cache")),
     Stage("verify", (sys.executable, "-m", "hack.generate", "--check")),
-    Stage("unit", (sys.executable, "-m", "pytest", "-q", "-m", "not cluster"), is_pytest=True),
-    Stage("e2e", (sys.executable, "-m", "pytest", "-q", "-m", "cluster", "tests/e2e"), is_pytest=True),
+    Stage(
+        "unit", (*PYTEST, "-n", "2", "--dist", "loadfile", "-m", "not cluster and not plane"), is_pytest=True
+    ),
+    # Their operators and pods mostly wait: three of these take little more than one core.
+    Stage("plane", (*PYTEST, "-n", "3", "-m", "plane", "tests/plane"), is_pytest=True),
+    Stage("e2e", (*PYTEST, "-m", "cluster", "tests/e2e"), is_pytest=True),
 )
 
 

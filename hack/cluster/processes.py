@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
@@ -14,13 +13,12 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from hack import binaries, packages, registry
 from hack.background import started_at
+from hack.cache import alone
 from hack.cluster import configs, network, objects, parts, pause, pki, places
 from hack.cluster.parts import Part
 
@@ -138,7 +136,7 @@ def processes() -> list[Process]:
 def up(gpus: int) -> None:
     """A Ready node. Raises CannotRun, PartFailed, and what building and installing raise."""
     require_this_machine()
-    with one_at_a_time():
+    with alone("cluster"):  # two starts at once would each take the other's half for a ruin
         packages.ensure(packages.CLUSTER, packages.IMAGES)
         binaries.ensure("kubernetes", "etcd", "coredns", "helm")
         registry.up()
@@ -146,14 +144,6 @@ def up(gpus: int) -> None:
             prepare()
         start_all()
         objects.ensure(gpus)
-
-
-@contextmanager
-def one_at_a_time() -> Iterator[None]:
-    """Two starts at once would each take the other's half for a ruin."""
-    with (places.RUN / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def prepare() -> None:

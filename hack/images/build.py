@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 from hack import registry
-from hack.cache import CACHE
+from hack.cache import alone
 from hack.images import inputs
 from hack.images.base import base_image
 from hack.images.engines import Build, Engine, find_engine
@@ -30,7 +27,7 @@ class Pushed:
 def build(name: str) -> Pushed:
     """Have one image in the registry as this tree says, under its content's tag and as `:dev`."""
     begin = time.monotonic()
-    with one_at_a_time():
+    with alone("images"):  # two builds at once would both install torch
         registry.up()
         engine, image = find_engine(), inputs.IMAGES[name]
         base = base_image(engine)
@@ -72,13 +69,3 @@ def push_code(engine: Engine, image: Image, tag: str, arguments: dict[str, str])
     if not engine.has(name):
         engine.build(Build(image.dockerfile, name, arguments))
     engine.push(name)
-
-
-@contextmanager
-def one_at_a_time() -> Iterator[None]:
-    """Two builds at once would both install torch."""
-    directory = CACHE / "images"
-    directory.mkdir(parents=True, exist_ok=True)
-    with (directory / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

@@ -11,7 +11,7 @@ from tests.support.api_proxy import Call, Fault
 from tests.support.fault_bench import FaultBench, fault_bench, prepare
 from tests.support.models import settled_on
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.plane, pytest.mark.timeout(400)]
 
 NO_CAUSE = {"reason": "Invalid", "details": {"causes": []}}
 

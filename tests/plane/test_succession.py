@@ -16,7 +16,7 @@ from tests.support.fault_bench import LEASE, model, prepare
 from tests.support.models import condition, settled_on
 from tests.support.operator_process import OperatorProcess
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.plane, pytest.mark.timeout(300)]
 
 SECONDS = 120
 WRITES = {"create", "update", "patch", "delete", "deletecollection"}

@@ -13,7 +13,7 @@ from tests.support.api_proxy import Fault
 from tests.support.fault_bench import FaultBench, fault_bench, prepare
 from tests.support.models import condition, current
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.plane, pytest.mark.timeout(300)]
 
 EDGE = {"name": "edge", "namespace": "infra", "sectionName": "https"}
 ASKED = {"parentRefs": [EDGE]}

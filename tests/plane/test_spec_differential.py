@@ -22,7 +22,7 @@ from tests.support.crd import read_samples
 from tests.support.fault_bench import prepare
 from tests.support.specs import ANY_SHAPE, BENT, SCHEMA, places, specs, wrong
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(3000)]
+pytestmark = [pytest.mark.plane, pytest.mark.timeout(3000)]
 
 EXAMPLES = int(os.environ.get("RTS_EXAMPLES", "200"))
 PATH = "/apis/realtime-serve.io/v1alpha1/namespaces/default/inferencemodels?dryRun=All&fieldValidation=Strict"

@@ -15,7 +15,7 @@ from tests.support.fault_bench import LEASE, VALUES, model, prepare
 from tests.support.models import settled_on
 from tests.support.operator_process import OperatorProcess
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.plane, pytest.mark.timeout(300)]
 
 NAMESPACE = "audited"
 SECONDS = 120
