@@ -20,13 +20,20 @@ from realtime_serve.engine.sequence import Sequence
 from realtime_serve.engine.waiting import Waiting, rank
 
 CHUNK_TOKENS = 512
-"""Most prompt tokens in a step that also decodes: bounds what a new prompt adds to the others' next token."""
+"""Most prompt tokens in a step that also decodes: bounds what new prompts add to the others' next token."""
+LEAST_CHUNK_TOKENS = 96
+"""As many it may have in any case."""
 WORTH_WAITING = 64
 """A sequence waits for another one that is computing its next pages when so many of their tokens are the same."""
 PASSED = 64
 """So many at most are passed over in a step because they had better wait: each costs a look at its pages."""
 BURST_SHARE = 0.2
 """With `dynamic`, an idle engine waits no longer for company than this share of maxWaitMs after the newest arrival."""
+
+
+def chunk_tokens(decoding: int, reading: int) -> int:
+    """Prompt tokens of a step beside rows that decode: the more sequences wait for their first token, and the fewer for their next, the more."""
+    return max(LEAST_CHUNK_TOKENS, min(CHUNK_TOKENS, CHUNK_TOKENS * reading // decoding))
 
 
 class Scheduler:
@@ -74,7 +81,8 @@ class Scheduler:
         # A later one may have preempted an earlier one.
         rows = [self._row(s, 1) for s in placed if s.id in self.running]
         budget = self.batching.max_batch_tokens - len(rows)
-        prompts = self._prompt_rows(min(budget, CHUNK_TOKENS) if rows else budget, now)
+        reading = len(self.waiting) + sum(not s.decoding and not s.held for s in self.running.values())
+        prompts = self._prompt_rows(min(budget, chunk_tokens(len(rows), reading)) if rows else budget, now)
         rows += prompts
         admitted, self._admitted = self._admitted, []
         new = [self.running[number] for number in admitted if not self.running[number].preempted]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from realtime_serve.engine.messages import FinishReason
-from realtime_serve.engine.scheduler import CHUNK_TOKENS, PASSED
+from realtime_serve.engine.scheduler import CHUNK_TOKENS, LEAST_CHUNK_TOKENS, PASSED
 from realtime_serve.engine.waiting import AGE_SECONDS
 from tests.support.driving import Driver, MemoryRunner, expected
 
@@ -56,6 +56,29 @@ def test_a_long_prompt_is_read_in_chunks_while_the_others_go_on():
     assert len(engine.outcomes[short].tokens) == 4
     engine.finish()
     assert engine.outcomes[long].tokens == expected([2] * (3 * CHUNK_TOKENS), 2)
+
+
+def test_one_prompt_among_many_that_decode_is_read_in_small_chunks():
+    engine = driver(count=1024, size=16)
+    for number in range(16):
+        engine.add([number], 50)
+    engine.step()
+    engine.add([2] * (3 * CHUNK_TOKENS), 2)
+    for _ in range(3):
+        engine.step()
+        (chunk,) = engine.batches[-1].rows[16:]
+        assert len(chunk.tokens) == LEAST_CHUNK_TOKENS
+
+
+def test_the_more_wait_for_their_first_token_the_more_prompt_tokens_has_a_step():
+    engine = driver(count=1024, size=16)
+    for number in range(8):
+        engine.add([number], 50)
+    engine.step()
+    for number in range(4):
+        engine.add([20 + number] * 200, 2)
+    engine.step()
+    assert sum(len(row.tokens) for row in engine.batches[-1].rows[8:]) == CHUNK_TOKENS // 2
 
 
 def test_when_pages_run_out_the_newest_steps_back_and_its_tokens_stay_the_same():
