@@ -6,21 +6,13 @@ import asyncio
 
 import pytest
 
-from hack.apiserver import ControlPlane
 from tests.support.api_proxy import Call, Fault
-from tests.support.fault_bench import FaultBench, fault_bench, prepare
+from tests.support.fault_bench import FaultBench, fault_bench
 from tests.support.models import settled_on
 
 pytestmark = [pytest.mark.plane, pytest.mark.timeout(400)]
 
 NO_CAUSE = {"reason": "Invalid", "details": {"causes": []}}
-
-
-@pytest.fixture(scope="module")
-def plane(tmp_path_factory):
-    with ControlPlane(tmp_path_factory.mktemp("plane")) as running:
-        prepare(running)
-        yield running
 
 
 @pytest.fixture

@@ -8,9 +8,8 @@ import json
 import pytest
 
 from hack import gateway_api
-from hack.apiserver import ControlPlane
 from tests.support.api_proxy import Fault
-from tests.support.fault_bench import FaultBench, fault_bench, prepare
+from tests.support.fault_bench import FaultBench, fault_bench
 from tests.support.models import condition, current
 
 pytestmark = [pytest.mark.plane, pytest.mark.timeout(300)]
@@ -21,12 +20,10 @@ HOSTS = ["chat.example.com", "*.chat.example.com"]
 
 
 @pytest.fixture
-async def bench(tmp_path):
-    with ControlPlane(tmp_path / "plane") as plane:
-        prepare(plane)
-        async with fault_bench(plane, tmp_path) as made:
-            yield made
-            assert made.harm() == []
+async def bench(plane, tmp_path):
+    async with fault_bench(plane, tmp_path) as made:
+        yield made
+        assert made.harm() == []
 
 
 async def test_it_follows_the_field_and_the_gateway_and_a_swap_leaves_it_alone(bench: FaultBench):

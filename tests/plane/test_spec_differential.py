@@ -14,12 +14,10 @@ from collections import Counter
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from hack.apiserver import ControlPlane
 from hack.apiserver.plane import ADMIN
 from inference_operator.errors import InvalidSpec
 from inference_operator.spec import parse, revision
 from tests.support.crd import read_samples
-from tests.support.fault_bench import prepare
 from tests.support.specs import ANY_SHAPE, BENT, SCHEMA, places, specs, wrong
 
 pytestmark = [pytest.mark.plane, pytest.mark.timeout(3000)]
@@ -48,10 +46,8 @@ class Api:
 
 
 @pytest.fixture(scope="module")
-def api(tmp_path_factory):
-    with ControlPlane(tmp_path_factory.mktemp("plane")) as plane:
-        prepare(plane)
-        yield Api(plane)
+def api(plane):
+    return Api(plane)
 
 
 def read(spec):

@@ -9,10 +9,10 @@ from uuid import uuid4
 
 import pytest
 
-from hack.apiserver import ControlPlane, FakePods
+from hack.apiserver import FakePods
 from hack.apiserver.plane import ADMIN, OPERATOR, OPERATOR_USER
 from hack.rights import read_log
-from tests.support.fault_bench import LEASE, model, prepare
+from tests.support.fault_bench import LEASE, model
 from tests.support.models import condition, settled_on
 from tests.support.operator_process import OperatorProcess
 
@@ -20,13 +20,6 @@ pytestmark = [pytest.mark.plane, pytest.mark.timeout(300)]
 
 SECONDS = 120
 WRITES = {"create", "update", "patch", "delete", "deletecollection"}
-
-
-@pytest.fixture(scope="module")
-def plane(tmp_path_factory):
-    with ControlPlane(tmp_path_factory.mktemp("plane")) as running:
-        prepare(running)
-        yield running
 
 
 @pytest.fixture

@@ -70,7 +70,7 @@ class PagedAttention:
         cached = self.cache.layer(module.layer_idx)
         new, how = (query[0], key[0], value[0]), (scaling, sliding_window)
         for tensor, tokens in zip(cached, new[1:], strict=True):
-            put(tensor, self.plan, tokens)
+            self.plan.put(tensor, tokens)
         if isinstance(self.plan, StaticPlan):
             return self.way.decode(self.plan.rows, new, cached, how)[None], None
         if self.plan.only is not None:
@@ -83,15 +83,6 @@ class PagedAttention:
         for chunks in self.plan.continuing:
             output[chunks.tokens] = go_on(chunks, new, cached, how)
         return output[None], None
-
-
-def put(cached: torch.Tensor, plan: StepPlan | StaticPlan, tokens: torch.Tensor) -> None:
-    """tokens: [heads, tokens of the step, size]."""
-    if cached.is_contiguous():
-        cached.flatten(1, 2).index_copy_(1, plan.writes, tokens)
-    else:
-        pages, places = plan.spots
-        cached[:, pages, places] = tokens.to(cached.dtype)
 
 
 def attend_rows(rows: Rows, new: New, cached: tuple[torch.Tensor, torch.Tensor], how: How) -> torch.Tensor:

@@ -6,7 +6,7 @@ import time
 
 import torch
 
-from realtime_serve.model.packing import PACKED
+from realtime_serve.model.packing import PackedLinear
 
 COPIED = 1 << 28
 """Bytes: far more than any cache holds."""
@@ -34,9 +34,9 @@ def step_bytes(model: torch.nn.Module) -> int:
         if not isinstance(module, torch.nn.Embedding)
         for parameter in module.parameters(recurse=False)
     }
-    packed = sum(module.nbytes for module in model.modules() if isinstance(module, PACKED))
+    packed = sum(module.nbytes for module in model.modules() if isinstance(module, PackedLinear))
     return int(packed + sum(weights.values()))
 
 
 def is_packed(model: torch.nn.Module) -> bool:
-    return any(isinstance(module, PACKED) for module in model.modules())
+    return any(isinstance(module, PackedLinear) for module in model.modules())

@@ -33,19 +33,16 @@ class PackedLinear(torch.nn.Module):  # type: ignore[misc]
         return result
 
 
-class Joined:
+class Joined(torch.nn.Module):  # type: ignore[misc]
     """Linear layers side by side. The first that is given a tensor computes for all, the others find their part."""
 
     def __init__(self, layers: list[torch.nn.Linear]) -> None:
+        super().__init__()
         self._sizes = [layer.out_features for layer in layers]
-        bias = torch.cat(
-            [
-                layer.weight.new_zeros(layer.out_features) if layer.bias is None else layer.bias
-                for layer in layers
-            ]
-        )
-        bare = all(layer.bias is None for layer in layers)
-        self.packed = PackedLinear(torch.cat([layer.weight for layer in layers]), None if bare else bias)
+        bias = None
+        if any(layer.bias is not None for layer in layers):
+            bias = torch.cat([bias_of(layer) for layer in layers])
+        self.packed = PackedLinear(torch.cat([layer.weight for layer in layers]), bias)
         self._tokens: torch.Tensor | None = None
         self._parts: tuple[torch.Tensor, ...] = ()
 
@@ -64,14 +61,15 @@ class JoinedLinear(torch.nn.Module):  # type: ignore[misc]
 
     def __init__(self, joined: Joined, number: int) -> None:
         super().__init__()
-        self.nbytes = joined.packed.nbytes if number == 0 else 0
         self._joined, self._number = joined, number
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         return self._joined.part(self._number, tokens)
 
 
-PACKED = (PackedLinear, JoinedLinear)
+def bias_of(layer: torch.nn.Linear) -> torch.Tensor:
+    bias: torch.Tensor = layer.weight.new_zeros(layer.out_features) if layer.bias is None else layer.bias
+    return bias
 
 
 def join(module: torch.nn.Module) -> None:

@@ -47,9 +47,9 @@ class StaticPlan:
     writes: torch.Tensor
     rows: StaticRows
 
-    @property
-    def spots(self) -> tuple[torch.Tensor, torch.Tensor]:
-        return self.writes // PAGE_TOKENS, self.writes % PAGE_TOKENS
+    def put(self, cached: torch.Tensor, tokens: torch.Tensor) -> None:
+        """cached: of a cache that lies by heads; tokens: [heads, rows, size]."""
+        cached.view(len(cached), -1, cached.shape[3]).index_copy_(1, self.writes, tokens)
 
 
 class Buffers:

@@ -205,23 +205,28 @@ class StepPlan:
         for row in batch.rows:
             rows.append(Placed(row, first))
             first += len(row.tokens)
-        self.writes = torch.tensor([place for row in batch.rows for place in slots(row)], device=device)
-        self.spots = self.writes // PAGE_TOKENS, self.writes % PAGE_TOKENS
-        """Pages, and places in them, of what the step writes."""
+        places = torch.tensor([place for row in batch.rows for place in slots(row)], device=device)
+        self._spots = places // PAGE_TOKENS, places % PAGE_TOKENS
         decoding, prompts = rows[: batch.decoding], rows[batch.decoding :]
         fresh = [placed for placed in prompts if placed.row.start == 0]
         groups = [decoding] * bool(decoding) if ragged else alike(decoding, pages_seen)
-        self.decoding = [Decoding(some, blank, device, alone=len(some) == first) for some in groups]
-        self.only = self.decoding[0] if self.decoding and len(groups[0]) == first else None
+        alone = len(groups) == 1 and not prompts
+        self.decoding = [Decoding(some, blank, device, alone=alone) for some in groups]
+        self.only = self.decoding[0] if alone else None
         """Rows that are all that the step computes."""
         self.beginning = [Beginning(some, device) for some in alike(fresh, squared)]
-        together, alone = apart([placed for placed in prompts if placed.row.start > 0])
+        together, apiece = apart([placed for placed in prompts if placed.row.start > 0])
         begun: dict[int, list[Placed]] = {}
-        for placed in alone:
+        for placed in apiece:
             begun.setdefault(len(placed.row.tokens), []).append(placed)
         chunks = [some for found in begun.values() for some in alike(found, pages_seen)]
         self.continuing: list[Continuing | Sharing] = [Continuing(some, blank, device) for some in chunks]
         self.continuing += [Sharing(some, device) for some in together]
+
+    def put(self, cached: torch.Tensor, tokens: torch.Tensor) -> None:
+        """Write keys or values of the step's tokens, [heads, tokens, size], into a layer's pages."""
+        pages, places = self._spots
+        cached[:, pages, places] = tokens.to(cached.dtype)
 
 
 def slots(row: Row) -> list[int]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import pytest
 import torch
 from hypothesis import given, settings
@@ -12,7 +10,7 @@ from hypothesis import strategies as st
 from realtime_serve.engine.batch import Batch, Row
 from realtime_serve.engine.messages import Sampling
 from realtime_serve.engine.sequence import Sequence
-from realtime_serve.model.attention import attend_rows, put
+from realtime_serve.model.attention import attend_rows
 from realtime_serve.model.bags import attend_bags, find_bags
 from realtime_serve.model.kv import PAGE_TOKENS, KVCache, Shape, bytes_per_token, pick_pages
 from realtime_serve.model.step import StepPlan
@@ -26,17 +24,6 @@ def cached(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     made = KVCache(shapes={0: shape}, pages=pages, dtype=dtype, device=CPU, by_pages=by_pages)
     return made.layer(0)
-
-
-@dataclass(frozen=True)
-class Everywhere:
-    """A step that writes all there is."""
-
-    writes: torch.Tensor
-
-    @property
-    def spots(self) -> tuple[torch.Tensor, torch.Tensor]:
-        return self.writes // PAGE_TOKENS, self.writes % PAGE_TOKENS
 
 
 def plan(lengths: list[int], free: list[int]) -> StepPlan:
@@ -64,12 +51,11 @@ def test_bags_are_attention(lengths, shared, group, sizes, window, scaling, dtyp
     random = lambda *shape: torch.randn(shape, generator=noise).to(dtype)  # noqa: E731
     shape = Shape(shared, *sizes)
     step = plan(lengths, torch.randperm(60, generator=noise).tolist())
-    everywhere = Everywhere(torch.arange(60 * PAGE_TOKENS))
     paged, plain = (cached(shape, 60, dtype, by_pages=kind) for kind in (True, False))
     for number, size in enumerate(sizes):
-        tokens = random(shared, 60 * PAGE_TOKENS, size)
-        put(paged[number], everywhere, tokens)
-        put(plain[number], everywhere, tokens)
+        plain[number].copy_(random(shared, 62, PAGE_TOKENS, size))
+        plain[number][:, 60:] = 0
+        paged[number].copy_(plain[number])
     new = (random(shared * group, len(lengths), sizes[0]), plain[0], plain[1])
     for rows in step.decoding:
         found, wanted = (
@@ -87,7 +73,7 @@ def test_a_rows_sums_are_the_same_in_any_company():
     shape = Shape(2, 16, 16)
     cache = cached(shape, 60, torch.float32, by_pages=True)
     for tensor in cache:
-        put(tensor, Everywhere(torch.arange(60 * PAGE_TOKENS)), torch.randn(2, 60 * PAGE_TOKENS, 16))
+        tensor.copy_(torch.randn(tensor.shape))
     queries = torch.randn(4, 5, 16)
     (many,) = plan([33] * 5, list(range(60))).decoding
     (alone,) = plan([33], list(range(60))).decoding
