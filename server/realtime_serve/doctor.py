@@ -49,7 +49,10 @@ class Facts:
 
     dtype: str
     device: str
-    packed: bool
+    multiplies: str
+    """In which type linear layers multiply more than one row; empty where they are not packed."""
+    native: bool
+    """Whether the processor has instructions for the type."""
     cores: int
     load: float
     """Processes that wanted a core in the last minute, this one not counted."""
@@ -63,6 +66,7 @@ def main() -> int:
     engine_process.keep_memory()
     load_average = os.getloadavg()[0]
     from realtime_serve.model.loading import count_cores, load_runner  # noqa: PLC0415  # torch takes seconds to import
+    from realtime_serve.model.processor import is_native  # noqa: PLC0415
 
     try:
         wanted = Load(
@@ -75,7 +79,13 @@ def main() -> int:
     bandwidth = runner.read_bandwidth()
     rows = [measure(runner, batch, bandwidth) for batch in BATCHES]
     facts = Facts(
-        runner.card.dtype, runner.card.device, runner.packed, count_cores(), load_average, runner.path
+        dtype=runner.card.dtype,
+        device=runner.card.device,
+        multiplies=runner.multiplies,
+        native=is_native(runner.dtype),
+        cores=count_cores(),
+        load=load_average,
+        path=runner.path,
     )
     sys.stdout.write(report(facts, runner.step_bytes(), bandwidth, rows) + "\n")
     return 0
@@ -169,14 +179,8 @@ def advise(facts: Facts, rows: list[Measured]) -> list[str]:
         advice.append(
             f"something else used the processor (load average {facts.load:.1f}): measure again when it is idle"
         )
-    if facts.device == "cpu" and facts.dtype != "bfloat16":
-        advice.append(
-            "--dtype bfloat16 halves the bytes; it pays where the processor multiplies it in hardware (avx512_bf16, amx_bf16)"
-        )
-    if facts.device == "cpu" and facts.dtype == "bfloat16" and not facts.packed:
-        advice.append(
-            "oneDNN has no bfloat16 on this processor, so weights could not be packed: --dtype float32 may be faster"
-        )
+    if facts.device == "cpu":
+        advice += advise_processor(facts)
     if rows and rows[0].share < GOOD_SHARE:
         advice.append(
             "one sequence alone leaves bandwidth unused: what a step costs besides the bytes (kernels' starts, Python) weighs most"
@@ -186,6 +190,26 @@ def advise(facts: Facts, rows: list[Measured]) -> list[str]:
             f"from batch {rows[0].batch} to {rows[-1].batch} the multiplications take over: more cores help, more bandwidth does not"
         )
     return advice or ["nothing known: the step is near what the memory allows"]
+
+
+def advise_processor(facts: Facts) -> list[str]:
+    advice = []
+    if not facts.multiplies:
+        advice.append(f"oneDNN has no {facts.dtype} on this processor, so weights could not be packed")
+    if facts.dtype == "float32":
+        advice.append(
+            "--dtype bfloat16 halves the bytes that one sequence reads; where the processor does not multiply it in hardware "
+            "(avx512_bf16, amx_bf16), weights are kept in float32 as well"
+        )
+    elif not facts.native and facts.multiplies == "float32":
+        advice.append(
+            f"this processor does not multiply {facts.dtype} in hardware: more than one row is multiplied by float32 copies of the weights"
+        )
+    elif not facts.native:
+        advice.append(
+            f"this processor does not multiply {facts.dtype} in hardware, and float32 copies of the weights did not fit: more memory makes it faster"
+        )
+    return advice
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import time
 
 import torch
 
-from realtime_serve.model.packing import PackedLinear
+from realtime_serve.model.packing import PackedLinear, Types
 
 COPIED = 1 << 28
 """Bytes: far more than any cache holds."""
@@ -38,5 +38,6 @@ def step_bytes(model: torch.nn.Module) -> int:
     return int(packed + sum(weights.values()))
 
 
-def is_packed(model: torch.nn.Module) -> bool:
-    return any(isinstance(module, PackedLinear) for module in model.modules())
+def packed_in(model: torch.nn.Module) -> Types | None:
+    """In what its packed layers multiply; None: no layer is packed."""
+    return next((module.types for module in model.modules() if isinstance(module, PackedLinear)), None)

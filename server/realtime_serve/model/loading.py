@@ -21,6 +21,7 @@ from realtime_serve.model.capture import Capture
 from realtime_serve.model.captured import NotCaptured
 from realtime_serve.model.memory import free_memory
 from realtime_serve.model.paths import pick_capture, pick_way
+from realtime_serve.model.processor import is_native, is_x86
 from realtime_serve.model.proof import prove, prove_captured
 from realtime_serve.model.running import TransformersRunner
 from realtime_serve.model.vocabulary import with_grammars
@@ -104,10 +105,7 @@ def pick_dtype(wanted: str, device: torch.device, config: Any) -> torch.dtype:
         return found
     if device.type == "cuda":
         return getattr(config, "dtype", None) or torch.bfloat16
-    flags = next(
-        (line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("flags")), ""
-    ).split()
-    return torch.bfloat16 if {"amx_bf16", "avx512_bf16"} & set(flags) else torch.float32
+    return torch.bfloat16 if is_x86() and is_native(torch.bfloat16) else torch.float32
 
 
 def pick_length(wanted: int, config: Any) -> int:

@@ -12,7 +12,7 @@ from realtime_serve.engine.messages import ModelCard
 from realtime_serve.model.attention import PagedAttention
 from realtime_serve.model.capture import Capture
 from realtime_serve.model.captured import CapturedDecode, NotCaptured
-from realtime_serve.model.floor import is_packed, read_bandwidth, step_bytes
+from realtime_serve.model.floor import packed_in, read_bandwidth, step_bytes
 from realtime_serve.model.kv import PAGE_TOKENS, KVCache
 from realtime_serve.model.sampler import sample
 from realtime_serve.model.static import StaticPlan
@@ -59,9 +59,10 @@ class TransformersRunner:
         return read_bandwidth(self._device)
 
     @property
-    def packed(self) -> bool:
-        """Whether linear layers lie in the order in which the processor's kernels read them."""
-        return is_packed(self._model)
+    def multiplies(self) -> str:
+        """In which type linear layers multiply more than one row; empty where they lie in no order of the processor's."""
+        types = packed_in(self._model)
+        return str(types.more).removeprefix("torch.") if types else ""
 
     @property
     def path(self) -> str:

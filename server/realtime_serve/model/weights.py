@@ -11,6 +11,7 @@ from transformers.activations import NewGELUActivation
 
 from realtime_serve.errors import EngineFailed
 from realtime_serve.model.attention import NAME
+from realtime_serve.model.memory import free_memory
 from realtime_serve.model.packing import pack
 
 UNSUPPORTED = {
@@ -53,7 +54,7 @@ def read_model(directory: Path, config: Any, dtype: torch.dtype, device: torch.d
     except (torch.OutOfMemoryError, MemoryError) as error:
         raise EngineFailed("OutOfMemory", f"the weights do not fit into memory: {error}") from error
     use_fused_gelu(model)
-    pack(model)
+    pack(model, free_memory(device))
     return model
 
 

@@ -10,7 +10,15 @@ from realtime_serve import doctor
 from realtime_serve.doctor import Facts, Measured, advise
 from tests.support.tiny_models import SHAPE
 
-FACTS = Facts(dtype="bfloat16", device="cpu", packed=True, cores=2, load=0.0, path="torch's attention")
+FACTS = Facts(
+    dtype="bfloat16",
+    device="cpu",
+    multiplies="bfloat16",
+    native=True,
+    cores=2,
+    load=0.0,
+    path="torch's attention",
+)
 
 
 def test_a_step_reads_every_weight_once_but_of_the_embeddings_a_row(tiny, load):
@@ -49,7 +57,9 @@ def test_a_model_that_is_not_there_is_told_in_one_line(capsys, monkeypatch, tmp_
     [
         ({"load": 3.0}, [], "something else used the processor"),
         ({"dtype": "float32"}, [], "halves the bytes"),
-        ({"packed": False}, [], "could not be packed"),
+        ({"multiplies": ""}, [], "could not be packed"),
+        ({"multiplies": "float32", "native": False}, [], "float32 copies of the weights"),
+        ({"native": False}, [], "did not fit"),
         ({}, [Measured(1, 0.02, 0.002)], "leaves bandwidth unused"),
         ({}, [Measured(1, 0.002, 0.002), Measured(32, 0.03, 0.003)], "multiplications take over"),
         ({}, [Measured(1, 0.002, 0.002)], "nothing known"),
