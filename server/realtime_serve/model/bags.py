@@ -11,22 +11,43 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch.nn.functional import embedding_bag
 
 from realtime_serve.model.attention import How, New, Way
 from realtime_serve.model.kv import PAGE_TOKENS
 from realtime_serve.model.step import Rows
 
 MOST_INT32 = 2**31 - 1
+SUM = 0
+"""The number of that mode."""
+
+
+class Bag:
+    """Which rows of a table each sum is over. Sums over the same pages stand beside each other, so that the second reads a cache."""
+
+    def __init__(self, rows: torch.Tensor) -> None:
+        """rows: [sums, rows of a sum]"""
+        self.rows = rows.flatten()
+        self._starts = torch.arange(len(rows), dtype=rows.dtype) * rows.shape[1]
+
+    def sum(self, table: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+        """[sums, numbers of the table's rows]; weights: [sums, rows of a sum]."""
+        # torch.nn.functional's embedding_bag checks and computes anew at each call what never changes within a step.
+        found: torch.Tensor = torch.embedding_bag(
+            table,
+            self.rows,
+            self._starts,
+            scale_grad_by_freq=False,
+            mode=SUM,
+            per_sample_weights=weights.reshape(-1),
+        )[0]
+        return found
 
 
 @dataclass(frozen=True)
 class Bags:
-    """Which rows of the tables each sum is over. Sums over the same pages stand beside each other, so that the second reads a cache."""
-
-    keys: torch.Tensor
+    keys: Bag
     """[heads that share x rows x heads of a share x pages of a row, key size]: of [pages x heads that share x key size, PAGE_TOKENS]."""
-    values: torch.Tensor
+    values: Bag
     """[heads that share x rows x heads of a share, tokens of a row]: of [pages x heads that share x PAGE_TOKENS, value size]."""
 
 
@@ -39,7 +60,7 @@ def find_bags(pages: torch.Tensor, group: int, shape: torch.Size) -> Bags:
     looked = first[:, :, None].expand(-1, -1, group, -1).to(kind)
     keys = looked[..., None] * size + torch.arange(size, dtype=kind)
     values = looked[..., None] * PAGE_TOKENS + torch.arange(PAGE_TOKENS, dtype=kind)
-    return Bags(keys.flatten(0, 3), values.reshape(shared * rows * group, -1))
+    return Bags(Bag(keys.flatten(0, 3)), Bag(values.reshape(shared * rows * group, -1)))
 
 
 def attend_bags(rows: Rows, new: New, cached: tuple[torch.Tensor, torch.Tensor], how: How) -> torch.Tensor:
@@ -52,18 +73,13 @@ def attend_bags(rows: Rows, new: New, cached: tuple[torch.Tensor, torch.Tensor],
     pages = view.pages.view(count, -1)
     bags = view.once((group, keys.shape), lambda: find_bags(pages, group, keys.shape))
     asked = query.view(-1, group, count, size).transpose(1, 2).to(keys.dtype)
-    scores = embedding_bag(
-        bags.keys,
+    scores = bags.keys.sum(
         keys.permute(1, 0, 3, 2).view(-1, PAGE_TOKENS),
-        mode="sum",
-        per_sample_weights=asked[:, :, :, None].expand(-1, -1, -1, pages.shape[1], -1).reshape(-1, size),
+        asked[:, :, :, None].expand(-1, -1, -1, pages.shape[1], -1),
     ).view(-1, count, group, view.columns)
     scores.mul_(size**-0.5 if scaling is None else scaling).add_(view.mask[:, 0])
-    answer = embedding_bag(
-        bags.values,
-        values.transpose(0, 1).view(-1, values.shape[3]),
-        mode="sum",
-        per_sample_weights=scores.softmax(dim=-1).to(values.dtype).flatten(0, 2),
+    answer = bags.values.sum(
+        values.transpose(0, 1).view(-1, values.shape[3]), scores.softmax(dim=-1).to(values.dtype)
     )
     return answer.view(-1, count, group, values.shape[3]).transpose(0, 1).flatten(1, 2)
 

@@ -19,6 +19,7 @@ from realtime_serve.model import kv
 from realtime_serve.model.attention import NAME, TORCH, PagedAttention
 from realtime_serve.model.capture import Capture
 from realtime_serve.model.captured import NotCaptured
+from realtime_serve.model.crew import Crew
 from realtime_serve.model.memory import free_memory
 from realtime_serve.model.paths import pick_capture, pick_way
 from realtime_serve.model.processor import is_native, is_x86
@@ -39,7 +40,7 @@ def load_runner(
 
     capture: how decode steps are kept, where it is not to be as the device has it.
     """
-    torch.set_num_threads(count_cores())
+    crew = Crew(count_cores())
     directory = Path(load.model)
     device = pick_device(load.device)
     begin = time.monotonic()
@@ -72,6 +73,7 @@ def load_runner(
         card=card,
         grammars=grammars,
         capture=capture or pick_capture(device, attention.way),
+        crew=crew if device.type == "cpu" else None,
     )
     prove(model, runner)
     try:

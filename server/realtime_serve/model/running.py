@@ -12,6 +12,7 @@ from realtime_serve.engine.messages import ModelCard
 from realtime_serve.model.attention import PagedAttention
 from realtime_serve.model.capture import Capture
 from realtime_serve.model.captured import CapturedDecode, NotCaptured
+from realtime_serve.model.crew import Crew
 from realtime_serve.model.floor import packed_in, read_bandwidth, step_bytes
 from realtime_serve.model.kv import PAGE_TOKENS, KVCache
 from realtime_serve.model.sampler import sample
@@ -31,8 +32,9 @@ class TransformersRunner:
         card: ModelCard,
         grammars: Grammars | None = None,
         capture: Capture | None = None,
+        crew: Crew | None = None,
     ) -> None:
-        """capture: how steps that only decode are kept; None: not at all."""
+        """capture: how steps that only decode are kept; None: not at all. crew: whose threads compute the steps."""
         self.card = card
         self.page_count = cache.pages
         self.page_size = PAGE_TOKENS
@@ -40,6 +42,7 @@ class TransformersRunner:
         self._attention = attention
         self._cache = self._attention.cache = cache
         self._grammars = grammars
+        self._crew = crew
         parameter = next(model.parameters())
         self._device, self.dtype = parameter.device, parameter.dtype
         self.captured: CapturedDecode | None = None
@@ -73,6 +76,8 @@ class TransformersRunner:
     @torch.inference_mode()  # type: ignore[untyped-decorator]
     def run(self, batch: Batch) -> list[Result]:
         """Raises what torch raises; nothing of the step then counts."""
+        if self._crew is not None:
+            self._crew.look()
         if self.captured is not None and self.captured.takes(batch):
             self._clean(batch)
             try:

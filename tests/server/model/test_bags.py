@@ -85,9 +85,9 @@ def test_a_rows_sums_are_the_same_in_any_company():
 @pytest.mark.parametrize(("pages", "kind"), [(1 << 20, torch.int32), (1 << 22, torch.int64)])
 def test_places_that_no_short_number_holds_are_long_ones(pages, kind):
     bags = find_bags(torch.tensor([[pages - 1]]), 1, torch.Size([4, pages, PAGE_TOKENS, 128]))
-    assert bags.keys.dtype == bags.values.dtype == kind
-    assert int(bags.keys.max()) == 4 * pages * 128 - 1
-    assert int(bags.values.max()) == 4 * pages * PAGE_TOKENS - 1
+    assert bags.keys.rows.dtype == bags.values.rows.dtype == kind
+    assert int(bags.keys.rows.max()) == 4 * pages * 128 - 1
+    assert int(bags.values.rows.max()) == 4 * pages * PAGE_TOKENS - 1
 
 
 def test_keys_that_lie_by_pages_are_counted_at_their_own_width():
