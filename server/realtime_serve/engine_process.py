@@ -79,8 +79,9 @@ def bring(load: Load, link: Link) -> Path:
 
 def prepare(load: Load, link: Link) -> tuple[Worker, Ready]:
     # torch is imported here and not above: it takes seconds, in which the front end already hears of progress.
-    os.environ.update(thread_environment())
-    if "--loader" in sys.argv:
+    is_own = "--loader" in sys.argv
+    os.environ.update(thread_environment(fixed=is_own))
+    if is_own:
         return of_runner(load_own(_value("--loader")), link)
     found = msgspec.structs.replace(load, model=str(bring(load, link)))
     from realtime_serve.model.loading import load_runner  # noqa: PLC0415

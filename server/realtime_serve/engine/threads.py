@@ -13,11 +13,11 @@ the one they wait for as soon as another process wants it; where the kernel tell
 TASKS = Path("/proc/self/task")
 
 
-def thread_environment() -> dict[str, str]:
-    """Variables to set; none where the environment chooses itself."""
+def thread_environment(*, fixed: bool = False) -> dict[str, str]:
+    """Variables to set; none where the environment chooses itself. fixed: nobody will change the number of threads."""
     if any(name in os.environ for name in CHOICES):
         return {}
-    return {"GOMP_SPINCOUNT": LONG if tells_delays() else SHORT}
+    return {"GOMP_SPINCOUNT": SHORT if fixed or not tells_delays() else LONG}
 
 
 def tells_delays() -> bool:

@@ -27,6 +27,7 @@ def nothing_chosen(monkeypatch):
 def test_threads_look_for_long_where_the_kernel_tells_who_waits():
     assert tells_delays()
     assert thread_environment() == {"GOMP_SPINCOUNT": LONG}
+    assert thread_environment(fixed=True) == {"GOMP_SPINCOUNT": SHORT}
 
 
 @pytest.mark.parametrize("text", ["", "0 0 0\n", None])
