@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from bench.servers import Server
 
 PATIENCE = aiohttp.ClientTimeout(total=600)
+KEPT = 2.0
+"""Seconds that a connection may lie idle: less than any of the servers keeps it, so that none is used as it ends."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ async def open_loop(server: Server, prompts: list[str], tokens: int, rate: float
 
 @asynccontextmanager
 async def _session() -> AsyncIterator[aiohttp.ClientSession]:
-    connector = aiohttp.TCPConnector(limit=0)
+    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEPT)
     async with aiohttp.ClientSession(connector=connector, timeout=PATIENCE) as session:
         yield session
 

@@ -39,4 +39,7 @@ def peers_python() -> Path:
 
 
 def run(*command: object) -> None:
-    subprocess.run([str(part) for part in command], check=True)
+    """Raises SystemExit with its last words."""
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{command[0]} failed:\n{(done.stdout + done.stderr)[-3000:]}")

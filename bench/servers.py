@@ -10,7 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -87,19 +87,28 @@ def running(command: list[str], port: int, health: str) -> Iterator[psutil.Proce
     environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
     with tempfile.TemporaryFile() as log:
         started = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
+        process = psutil.Process(started.pid)
         try:
             _await_health(f"http://127.0.0.1:{port}{health}", started)
-            yield psutil.Process(started.pid)
+            yield process
         except _NotUp:
             log.seek(0)
             raise SystemExit(f"{' '.join(command)}:\n{log.read().decode()[-3000:]}") from None
         finally:
-            started.terminate()
-            try:
-                started.wait(10)
-            except subprocess.TimeoutExpired:
-                started.kill()
-                started.wait()
+            _end(process)
+
+
+def _end(process: psutil.Process) -> None:
+    """With all that it has started: some servers leave that behind."""
+    family = [process]
+    with suppress(psutil.NoSuchProcess):
+        family += process.children(recursive=True)
+        process.terminate()
+        psutil.wait_procs([process], timeout=10)
+    for one in family:
+        with suppress(psutil.NoSuchProcess):
+            one.kill()
+    psutil.wait_procs(family)
 
 
 class _NotUp(Exception):

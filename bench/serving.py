@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+from bench import lit
 from bench.in_process import Peer
-from bench.lit import litserve
 from bench.llama import llama_server
 from bench.load import closed_loop
 from bench.models import MODELS, TINY, endless, texts, tiny
 from bench.report import write
-from bench.servers import Server, ours, transformers_serve
+from bench.servers import BATCH, Server, ours, transformers_serve
 
 PROMPT = TOKENS = 64
 REQUESTS = {1: 6, 8: 16, 32: 64, 128: 128}
@@ -29,7 +29,7 @@ SHAPES = {**MODELS, TINY: tiny}
 PEERS: dict[str, Callable[[Path], AbstractContextManager[Server]]] = {
     "transformers": transformers_serve,
     "llama": llama_server,
-    "litserve": litserve,
+    "litserve": lit.litserve,
 }
 TINY_PEERS = ("transformers",)
 """The tiny model shows what a server costs by itself, and is compared with the one that is built as ours is."""
@@ -123,8 +123,8 @@ def head() -> list[str]:
 def about(repeats: int) -> str:
     return (
         f"bfloat16, {PROMPT} random words in and {TOKENS} tokens out, greedy, closed loop of streamed completions over HTTP on "
-        "loopback, the client beside the servers. llama-server has a slot for each of 128 clients; LitServe runs transformers' `generate` "
-        "for up to 32 requests at once, which begin and end together. Servers are started once and measured in turn; medians of "
+        f"loopback, the client beside the servers. llama-server has {BATCH} slots; LitServe runs transformers' `generate` for up to "
+        f"{lit.BATCH} requests at once, which begin and end together. Servers are started once and measured in turn; medians of "
         f"{repeats} rounds, each ratio the median of the rounds' ratios. The last column: our own forward in a process alone, a batch "
         "that begins and ends together, without scheduler, socket or HTTP. Read the ratios: what else the machine does moves figures."
     )
