@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 import tarfile
@@ -38,9 +39,9 @@ SLOT = 256
 def llama_server(directory: Path) -> Iterator[Server]:
     """llama.cpp's server with a slot for every client; it remembers no prompts, since none comes twice."""
     port = free_port()
-    command = [str(binary()), f"--model={gguf(directory)}", "--host=127.0.0.1", f"--port={port}"]
-    command += [f"--parallel={BATCH}", f"--ctx-size={BATCH * SLOT}", "--threads=2", "--threads-batch=2"]
-    command += ["--cache-ram=0", "--no-webui"]
+    command = [str(binary()), "--model", str(gguf(directory)), "--host", "127.0.0.1", "--port", str(port)]
+    command += ["--parallel", str(BATCH), "--ctx-size", str(BATCH * SLOT), "--cache-ram", "0", "--no-webui"]
+    command += ["--threads", str(os.cpu_count()), "--threads-batch", str(os.cpu_count())]
     extra = {"ignore_eos": True, "cache_prompt": False}
     with running(command, port, "/health") as process:
         yield Server("llama-server", f"http://127.0.0.1:{port}", "model", process, extra)
