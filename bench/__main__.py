@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 
-from bench import mixed, prefix, serving, streaming, throughput
+from bench import mixed, poisson, prefix, serving, streaming, throughput
 
 TABLES = {
     "mixed": mixed.main,
+    "poisson": poisson.main,
     "prefix": prefix.main,
     "serving": serving.main,
     "streaming": streaming.main,

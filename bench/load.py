@@ -1,12 +1,14 @@
-"""A closed loop of streamed completions over HTTP, the same for every server: each client asks again when it has its answer."""
+"""Streamed completions over HTTP, asked for in the same way of every server: by clients that wait, or as they happen to come."""
 
 from __future__ import annotations
 
 import asyncio
+import random
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from bench.servers import Server
 
 PATIENCE = aiohttp.ClientTimeout(total=600)
+KEPT = 2.0
+"""Seconds that a connection may lie idle: less than any of the servers keeps it, so that none is used as it ends."""
 
 
 @dataclass(frozen=True)
@@ -27,10 +31,19 @@ class Answer:
     begin: float
     events: tuple[float, ...]
 
+    @property
+    def first(self) -> float:
+        """The time to the first token, in seconds."""
+        return self.events[0] - self.begin
+
+    def pace(self, tokens: int) -> float:
+        """The mean time for each of its tokens but the first, in seconds."""
+        return (self.events[-1] - self.events[0]) / (tokens - 1)
+
 
 @dataclass(frozen=True)
 class Run:
-    """One closed loop."""
+    """All answers of one load."""
 
     seconds: float
     tokens: int
@@ -43,7 +56,7 @@ class Run:
 
     def first(self, share: float) -> float:
         """The time to the first token in milliseconds, at this percentile."""
-        return 1000 * percentile([answer.events[0] - answer.begin for answer in self.answers], share)
+        return 1000 * percentile([answer.first for answer in self.answers], share)
 
     def gap(self, share: float) -> float:
         """The time between two events in milliseconds, at this percentile."""
@@ -52,14 +65,12 @@ class Run:
 
 
 async def closed_loop(server: Server, prompts: list[str], tokens: int, concurrency: int) -> Run:
-    """Every prompt once, so many at a time. Raises RuntimeError for an answer that is not whole."""
-    body = {"model": server.model, "max_tokens": tokens, "temperature": 0, "stream": True}
+    """Every prompt once, so many at a time: each client asks again when it has its answer. Raises as `_ask`."""
     waiting = iter(prompts)
-    connector = aiohttp.TCPConnector(limit=0)
-    async with aiohttp.ClientSession(connector=connector, timeout=PATIENCE) as session:
+    async with _session() as session:
 
         async def client() -> list[Answer]:
-            return [await _ask(session, server.url, {**body, "prompt": prompt}) for prompt in waiting]
+            return [await _ask(session, server, prompt, tokens) for prompt in waiting]
 
         begin = time.monotonic()
         found = await asyncio.gather(*(client() for _ in range(concurrency)))
@@ -67,18 +78,44 @@ async def closed_loop(server: Server, prompts: list[str], tokens: int, concurren
     return Run(seconds, len(prompts) * tokens, tuple(answer for some in found for answer in some))
 
 
-async def _ask(session: aiohttp.ClientSession, url: str, body: dict[str, Any]) -> Answer:
+async def open_loop(server: Server, prompts: list[str], tokens: int, rate: float, seed: int) -> Run:
+    """Every prompt once, whatever the server has still to do: so many a second by a Poisson process. Raises as `_ask`."""
+    chance = random.Random(seed)  # noqa: S311  # times, not keys
+    times = accumulate(chance.expovariate(rate) for _ in prompts)
+    async with _session() as session:
+        begin = time.monotonic()
+
+        async def request(after: float, prompt: str) -> Answer:
+            await asyncio.sleep(begin + after - time.monotonic())
+            return await _ask(session, server, prompt, tokens)
+
+        arriving = zip(times, prompts, strict=True)
+        answers = await asyncio.gather(*(request(after, prompt) for after, prompt in arriving))
+        seconds = time.monotonic() - begin
+    return Run(seconds, len(prompts) * tokens, tuple(answers))
+
+
+@asynccontextmanager
+async def _session() -> AsyncIterator[aiohttp.ClientSession]:
+    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEPT)
+    async with aiohttp.ClientSession(connector=connector, timeout=PATIENCE) as session:
+        yield session
+
+
+async def _ask(session: aiohttp.ClientSession, server: Server, prompt: str, tokens: int) -> Answer:
+    """One answer. Raises RuntimeError where it is not whole."""
+    body = {"model": server.model, "prompt": prompt, "max_tokens": tokens, "temperature": 0, "stream": True}
     begin, events, reason = time.monotonic(), [], None
-    async with session.post(f"{url}/v1/completions", json=body) as response:
+    async with session.post(f"{server.url}/v1/completions", json={**body, **server.extra}) as response:
         if response.status != 200:
-            raise RuntimeError(f"{url}: {response.status} {await response.text()}")
+            raise RuntimeError(f"{server.name}: {response.status} {await response.text()}")
         async for line in response.content:
             for choice in _choices(line):
                 if choice.get("text"):
                     events.append(time.monotonic())
                 reason = choice.get("finish_reason") or reason
     if reason != "length" or not events:
-        raise RuntimeError(f"{url}: an answer of {len(events)} events that ended by {reason}")
+        raise RuntimeError(f"{server.name}: an answer of {len(events)} events that ended by {reason}")
     return Answer(begin, tuple(events))
 
 

@@ -9,10 +9,11 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -34,6 +35,8 @@ class Server:
     model: str
     """What requests call the model."""
     process: psutil.Process
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """Fields that every request has besides those of all servers."""
 
     def cpu(self) -> float:
         """Processor seconds until now, children included."""
@@ -63,7 +66,7 @@ def ours(directory: Path) -> Iterator[Server]:
             "--log-level=warning",
         ]
         command += ["--max-model-length=1024"]
-        with _running(command, port, "/health") as process:
+        with running(command, port, "/health") as process:
             yield Server("realtime-serve", f"http://127.0.0.1:{port}", "model", process)
 
 
@@ -74,28 +77,38 @@ def transformers_serve(directory: Path) -> Iterator[Server]:
     command = [str(peers_python().with_name("transformers")), "serve", str(directory), "--device=cpu"]
     command += ["--dtype=bfloat16", "--continuous-batching", f"--port={port}", f"--cb-num-blocks={PAGES}"]
     command += [f"--cb-block-size={PAGE}"]
-    with _running(command, port, "/health") as process:
+    with running(command, port, "/health") as process:
         yield Server("transformers serve", f"http://127.0.0.1:{port}", str(directory), process)
 
 
 @contextmanager
-def _running(command: list[str], port: int, health: str) -> Iterator[psutil.Process]:
+def running(command: list[str], port: int, health: str) -> Iterator[psutil.Process]:
+    """The process of the command, once this path of its port answers. Raises SystemExit with its last words."""
     environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
     with tempfile.TemporaryFile() as log:
         started = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
+        process = psutil.Process(started.pid)
         try:
             _await_health(f"http://127.0.0.1:{port}{health}", started)
-            yield psutil.Process(started.pid)
+            yield process
         except _NotUp:
             log.seek(0)
             raise SystemExit(f"{' '.join(command)}:\n{log.read().decode()[-3000:]}") from None
         finally:
-            started.terminate()
-            try:
-                started.wait(10)
-            except subprocess.TimeoutExpired:
-                started.kill()
-                started.wait()
+            _end(process)
+
+
+def _end(process: psutil.Process) -> None:
+    """With all that it has started: some servers leave that behind."""
+    family = [process]
+    with suppress(psutil.NoSuchProcess):
+        family += process.children(recursive=True)
+        process.terminate()
+        psutil.wait_procs([process], timeout=10)
+    for one in family:
+        with suppress(psutil.NoSuchProcess):
+            one.kill()
+    psutil.wait_procs(family)
 
 
 class _NotUp(Exception):

@@ -1,6 +1,6 @@
-"""Servers over HTTP, interleaved: this one, transformers' own, and our forward alone without any server.
+"""Servers over HTTP, interleaved: this one, its peers, and our forward alone without any server.
 
-`python -m bench.serving [--models tiny] [--concurrency 32] [--repeats 3]` measures a part of the table.
+`python -m bench.serving [--models NAME] [--peers llama] [--concurrency 32] [--repeats 3]` measures a part of the table.
 """
 
 from __future__ import annotations
@@ -14,17 +14,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+from bench import lit
 from bench.in_process import Peer
+from bench.llama import llama_server
 from bench.load import closed_loop
 from bench.models import MODELS, TINY, endless, texts, tiny
 from bench.report import write
-from bench.servers import Server, ours, transformers_serve
+from bench.servers import BATCH, Server, ours, transformers_serve
 
 PROMPT = TOKENS = 64
 REQUESTS = {1: 6, 8: 16, 32: 64, 128: 128}
 """By concurrency."""
 SHAPES = {**MODELS, TINY: tiny}
-PEERS: tuple[Callable[[Path], AbstractContextManager[Server]], ...] = (transformers_serve,)
+PEERS: dict[str, Callable[[Path], AbstractContextManager[Server]]] = {
+    "transformers": transformers_serve,
+    "llama": llama_server,
+    "litserve": lit.litserve,
+}
+TINY_PEERS = ("transformers",)
+"""The tiny model shows what a server costs by itself, and is compared with the one that is built as ours is."""
 
 
 @dataclass(frozen=True)
@@ -48,11 +56,12 @@ def sample(server: Server, concurrency: int, seed: int) -> Sample:
     return Sample(run.speed, run.first(0.5), run.first(0.95), run.gap(0.5), run.gap(0.99), cpu)
 
 
-def measure(name: str, concurrencies: Sequence[int], repeats: int) -> list[str]:
+def measure(name: str, peers: Sequence[str], concurrencies: Sequence[int], repeats: int) -> list[str]:
     directory = endless(SHAPES[name]())
+    starts = [PEERS[peer] for peer in peers if name != TINY or peer in TINY_PEERS]
     rows = []
     with contextlib.ExitStack() as stack:
-        servers = [stack.enter_context(start(directory)) for start in (ours, *PEERS)]
+        servers = [stack.enter_context(start(directory)) for start in (ours, *starts)]
         ceiling = Peer("bench.ceiling", directory)
         stack.callback(ceiling.stop)
         for server in servers:
@@ -114,7 +123,8 @@ def head() -> list[str]:
 def about(repeats: int) -> str:
     return (
         f"bfloat16, {PROMPT} random words in and {TOKENS} tokens out, greedy, closed loop of streamed completions over HTTP on "
-        "loopback, the client beside the servers. Servers are started once and measured in turn; medians of "
+        f"loopback, the client beside the servers. llama-server has {BATCH} slots; LitServe runs transformers' `generate` for up to "
+        f"{lit.BATCH} requests at once, which begin and end together. Servers are started once and measured in turn; medians of "
         f"{repeats} rounds, each ratio the median of the rounds' ratios. The last column: our own forward in a process alone, a batch "
         "that begins and ends together, without scheduler, socket or HTTP. Read the ratios: what else the machine does moves figures."
     )
@@ -123,11 +133,14 @@ def about(repeats: int) -> str:
 def main(arguments: Sequence[str] = ()) -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.serving", description=__doc__)
     parser.add_argument("--models", nargs="+", choices=SHAPES, default=list(SHAPES))
+    parser.add_argument("--peers", nargs="+", choices=PEERS, default=list(PEERS))
     parser.add_argument("--concurrency", nargs="+", type=int, choices=REQUESTS, default=list(REQUESTS))
     parser.add_argument("--repeats", type=int, default=3)
     given = parser.parse_args(arguments)
-    rows = [row for name in given.models for row in measure(name, given.concurrency, given.repeats)]
-    write("serving", "Servers over HTTP", about(given.repeats), [*head(), *rows])
+    rows = [
+        row for name in given.models for row in measure(name, given.peers, given.concurrency, given.repeats)
+    ]
+    write("serving", "Servers over HTTP", about(given.repeats), [*head(), *rows], arguments)
 
 
 if __name__ == "__main__":
