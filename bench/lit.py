@@ -20,4 +20,4 @@ def litserve(directory: Path) -> Iterator[Server]:
     port = free_port()
     command = [str(peers_python()), str(SCRIPT), str(directory), str(port), str(BATCH)]
     with running(command, port, "/health") as process:
-        yield Server("LitServe", f"http://127.0.0.1:{port}", "model", process)
+        yield Server("LitServe", f"http://127.0.0.1:{port}", "model", process, restless=True)

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from bench.servers import Server
 
 PATIENCE = aiohttp.ClientTimeout(total=600)
-KEPT = 2.0
-"""Seconds that a connection may lie idle: less than any of the servers keeps it, so that none is used as it ends."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +95,8 @@ async def open_loop(server: Server, prompts: list[str], tokens: int, rate: float
 
 @asynccontextmanager
 async def _session() -> AsyncIterator[aiohttp.ClientSession]:
-    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEPT)
+    # llama-server closes connections that it promises to keep: every request has its own, with every server.
+    connector = aiohttp.TCPConnector(limit=0, force_close=True)
     async with aiohttp.ClientSession(connector=connector, timeout=PATIENCE) as session:
         yield session
 

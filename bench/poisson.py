@@ -54,7 +54,9 @@ def measure(name: str, peers: Sequence[str], rates: Sequence[float], requests: i
 
 
 def load(server: Server, rate: float, requests: int, seed: int) -> Run:
-    return asyncio.run(open_loop(server, texts(requests, PROMPT, seed), TOKENS, rate, seed))
+    prompts = texts(requests, PROMPT, seed)
+    with server.measured():
+        return asyncio.run(open_loop(server, prompts, TOKENS, rate, seed))
 
 
 def cells(run: Run) -> list[str]:

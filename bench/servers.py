@@ -37,6 +37,19 @@ class Server:
     process: psutil.Process
     extra: Mapping[str, Any] = field(default_factory=dict)
     """Fields that every request has besides those of all servers."""
+    restless: bool = False
+    """It takes processor time with nothing to do, and is stopped while others are measured."""
+
+    @contextmanager
+    def measured(self) -> Iterator[None]:
+        """Now is its turn."""
+        if self.restless:
+            for one in self._family():
+                one.resume()
+        yield
+        if self.restless:
+            for one in self._family():
+                one.suspend()
 
     def cpu(self) -> float:
         """Processor seconds until now, children included."""
@@ -103,6 +116,8 @@ def _end(process: psutil.Process) -> None:
     family = [process]
     with suppress(psutil.NoSuchProcess):
         family += process.children(recursive=True)
+        for one in family:
+            one.resume()
         process.terminate()
         psutil.wait_procs([process], timeout=10)
     for one in family:

@@ -50,9 +50,10 @@ class Sample:
 
 def sample(server: Server, concurrency: int, seed: int) -> Sample:
     prompts = texts(REQUESTS[concurrency], PROMPT, seed)
-    before = server.cpu()
-    run = asyncio.run(closed_loop(server, prompts, TOKENS, concurrency))
-    cpu = 1000 * (server.cpu() - before) / run.tokens
+    with server.measured():
+        before = server.cpu()
+        run = asyncio.run(closed_loop(server, prompts, TOKENS, concurrency))
+        cpu = 1000 * (server.cpu() - before) / run.tokens
     return Sample(run.speed, run.first(0.5), run.first(0.95), run.gap(0.5), run.gap(0.99), cpu)
 
 
