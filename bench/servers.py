@@ -79,7 +79,7 @@ def ours(directory: Path) -> Iterator[Server]:
             "--log-level=warning",
         ]
         command += ["--max-model-length=1024"]
-        with running(command, port, "/health") as process:
+        with running(command, port, "/ready") as process:
             yield Server("realtime-serve", f"http://127.0.0.1:{port}", "model", process)
 
 
