@@ -30,7 +30,12 @@ class Crew:
         if self._crowding is None or now < self._due:
             return
         self._due = now + EVERY_SECONDS
-        seen = run_and_delay()
+        try:
+            seen = run_and_delay()
+        except OSError as error:  # no reason to fail a step, and the streams with it
+            log.warning("threads no longer follow the free cores", extra={"fields": {"reason": str(error)}})
+            self._crowding = None
+            return
         # A thread that has ended takes its time out of the sums with it.
         ran, waited = (max(0.0, after - before) for before, after in zip(self._seen, seen, strict=True))
         self._seen = seen

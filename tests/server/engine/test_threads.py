@@ -39,6 +39,14 @@ def test_and_not_for_long_where_it_does_not(monkeypatch, tmp_path, text):
     assert thread_environment() == {"GOMP_SPINCOUNT": SHORT}
 
 
+def test_a_thread_that_ends_while_it_is_asked_is_left_out(monkeypatch, tmp_path):
+    for name in ("1", "2"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "1/schedstat").write_text("2000000000 1000000000 7\n")
+    monkeypatch.setattr(threads, "TASKS", tmp_path)
+    assert run_and_delay() == (2.0, 1.0)
+
+
 @pytest.mark.parametrize("name", CHOICES)
 def test_whoever_starts_it_may_choose(monkeypatch, name):
     monkeypatch.setenv(name, "1")

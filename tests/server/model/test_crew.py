@@ -72,6 +72,19 @@ def test_one_core_and_a_kernel_that_does_not_tell_are_left_alone(kernel, monkeyp
         assert torch.get_num_threads() == count
 
 
+def test_a_kernel_that_stops_telling_fails_no_step(kernel, monkeypatch, caplog):
+    def refuse():
+        raise OSError(24, "too many open files")
+
+    crew = Crew(2)
+    monkeypatch.setattr(room, "run_and_delay", refuse)
+    for _ in range(2):
+        kernel.pass_by(1.0, ran=1.0, waited=1.0)
+        crew.look()
+    assert torch.get_num_threads() == 2
+    assert [record.message for record in caplog.records] == ["threads no longer follow the free cores"]
+
+
 @pytest.mark.parametrize("family", ["llama", "gpt2"])
 def test_tokens_are_the_same_whatever_threads_compute_them(tiny, load, monkeypatch, family):
     counts = cycle([1, 2, 2, 1, 3])
