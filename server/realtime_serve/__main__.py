@@ -149,6 +149,7 @@ def make_engine(definition: ModelVersion, options: Options, on_step: Callable[[S
         sha256=definition.sha256,
         cache=str(options.cache),
         device=options.device,
+        compile=options.compile,
         max_model_length=definition.max_model_length,
     )
     command = [sys.executable, "-m", "realtime_serve.engine_process"]

@@ -58,6 +58,8 @@ class Facts:
     """Processes that wanted a core in the last minute, this one not counted."""
     path: str
     """Which way steps go that only decode."""
+    compiled: bool
+    """Whether layers are code made for this processor."""
 
 
 def main() -> int:
@@ -70,7 +72,11 @@ def main() -> int:
 
     try:
         wanted = Load(
-            arguments.model, dtype=arguments.dtype, device=arguments.device, max_model_length=2 * CONTEXT
+            arguments.model,
+            dtype=arguments.dtype,
+            device=arguments.device,
+            max_model_length=2 * CONTEXT,
+            compile=arguments.compile == "on",
         )
         runner = load_runner(wanted, report=tell)
     except EngineFailed as failure:
@@ -86,6 +92,7 @@ def main() -> int:
         cores=count_cores(),
         load=load_average,
         path=runner.path,
+        compiled=runner.compiled,
     )
     sys.stdout.write(report(facts, runner.step_bytes(), bandwidth, rows) + "\n")
     return 0
@@ -102,6 +109,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--model", required=True, help="a directory with weights")
     parser.add_argument("--dtype", default="auto", choices=["auto", "float32", "bfloat16", "float16"])
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
+    parser.add_argument("--compile", default="off", choices=["on", "off"])
     return parser.parse_args()
 
 
@@ -194,6 +202,10 @@ def advise(facts: Facts, rows: list[Measured]) -> list[str]:
 
 def advise_processor(facts: Facts) -> list[str]:
     advice = []
+    if not facts.compiled:
+        advice.append(
+            "--compile on makes code for this processor of the layers, so that a step has fewer parts to start"
+        )
     if not facts.multiplies:
         advice.append(f"oneDNN has no {facts.dtype} on this processor, so weights could not be packed")
     if facts.dtype == "float32":

@@ -31,6 +31,7 @@ class ModelConfig:
         max_model_length: tokens of prompt and answer together; 0 for the model's own.
         revision: branch, tag or commit on the hub.
         sha256: of an archive, in hexadecimal; empty: not checked.
+        compile: make code for this processor of the model's layers while it loads; needs a C++ compiler.
         options: whatever else your loader wants; it must be JSON.
 
     Raises:
@@ -50,6 +51,7 @@ class ModelConfig:
     max_model_length: int = 0
     revision: str = "main"
     sha256: str = ""
+    compile: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -62,6 +64,7 @@ class ModelConfig:
         if self.sha256 and not re.fullmatch("[0-9a-f]{64}", self.sha256):
             raise ValueError(f"sha256: {self.sha256!r}; allowed are 64 hexadecimal digits")
         whole("max_model_length", self.max_model_length, 0, 16_777_216)
+        one_of("compile", self.compile, (True, False))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

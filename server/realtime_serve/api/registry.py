@@ -218,6 +218,7 @@ class ModelRegistry(Models):
             dtype=definition.dtype,
             sha256=definition.sha256,
             device=config.device,
+            compile=config.compile,
             max_model_length=definition.max_model_length,
         )
         command = [sys.executable, "-m", "realtime_serve.engine_process"]

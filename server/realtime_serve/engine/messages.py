@@ -74,6 +74,8 @@ class Load(msgspec.Struct, frozen=True, tag=True):
     """Tokens, prompt and answer together; 0: what the model's configuration says."""
     kv_fraction: float = 0.4
     """Share of the memory that is free after loading which the KV cache may take."""
+    compile: bool = False
+    """Whether layers become code made for this processor before the model is served."""
 
 
 class Submit(msgspec.Struct, frozen=True, tag=True):

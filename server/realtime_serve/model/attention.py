@@ -14,11 +14,14 @@ from typing import Any
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
+from realtime_serve.model import operators
 from realtime_serve.model.kv import KVCache, Shape, pick_pages
 from realtime_serve.model.static import StaticPlan
 from realtime_serve.model.step import Beginning, Continuing, Rows, Sharing, StepPlan
 
 NAME = "realtime_serve"
+LAYER = "realtime_serve_layer"
+"""The attribute in which a module of a compiled model has its layer's number, a tensor."""
 
 New = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 """Queries, keys and values of a step's tokens, each [heads, tokens, size]."""
@@ -49,6 +52,7 @@ class PagedAttention:
         self.plan: StepPlan | StaticPlan | None = None
         self.seen: dict[int, Shape] = {}
         """What a forward without a cache has shown of each layer."""
+        self._number = operators.own(self)
 
     def __call__(  # noqa: PLR0917  # transformers' own signature
         self,
@@ -62,19 +66,37 @@ class PagedAttention:
         **_: Any,
     ) -> tuple[torch.Tensor, None]:
         """[1, heads, tokens, size] → [1, tokens, heads, size]."""
+        if torch.compiler.is_compiling():
+            layer = getattr(module, LAYER)
+            found = torch.ops.realtime_serve.attend(
+                query, key, value, layer, scaling, sliding_window, self._number
+            )
+            return found, None
         if self.cache is None:
             self.seen[module.layer_idx] = Shape(key.shape[1], key.shape[3], value.shape[3])
             return attend(query, key, value, scaling).transpose(1, 2), None
-        if self.plan is None:
+        return self.attend(query, key, value, module.layer_idx, scaling, sliding_window), None
+
+    def attend(  # noqa: PLR0917  # as `operators.Attention` has it
+        self,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        layer: int,
+        scaling: float | None,
+        window: int | None,
+    ) -> torch.Tensor:
+        """[1, heads, tokens, size] → [1, tokens, heads, size]; writes the new keys and values to their pages."""
+        if self.plan is None or self.cache is None:
             raise RuntimeError("a forward without a plan of its step")
-        cached = self.cache.layer(module.layer_idx)
-        new, how = (query[0], key[0], value[0]), (scaling, sliding_window)
+        cached = self.cache.layer(layer)
+        new, how = (query[0], key[0], value[0]), (scaling, window)
         for tensor, tokens in zip(cached, new[1:], strict=True):
             self.plan.put(tensor, tokens)
         if isinstance(self.plan, StaticPlan):
-            return self.way.decode(self.plan.rows, new, cached, how)[None], None
+            return self.way.decode(self.plan.rows, new, cached, how)[None]
         if self.plan.only is not None:
-            return self.way.decode(self.plan.only, new, cached, how)[None], None
+            return self.way.decode(self.plan.only, new, cached, how)[None]
         output = query.new_empty(query.shape[2], query.shape[1], value.shape[3])  # [tokens, heads, size]
         for rows in self.plan.decoding:
             output[rows.tokens] = self.way.decode(rows, new, cached, how)
@@ -82,7 +104,7 @@ class PagedAttention:
             output[prompts.written] = begin(prompts, new, how)
         for chunks in self.plan.continuing:
             output[chunks.tokens] = go_on(chunks, new, cached, how)
-        return output[None], None
+        return output[None]
 
 
 def attend_rows(rows: Rows, new: New, cached: tuple[torch.Tensor, torch.Tensor], how: How) -> torch.Tensor:

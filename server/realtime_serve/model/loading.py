@@ -19,6 +19,7 @@ from realtime_serve.model import kv
 from realtime_serve.model.attention import NAME, TORCH, PagedAttention
 from realtime_serve.model.capture import Capture
 from realtime_serve.model.captured import NotCaptured
+from realtime_serve.model.compiling import NotCompiled, compile_layers, need_compiler
 from realtime_serve.model.crew import Crew
 from realtime_serve.model.memory import free_memory
 from realtime_serve.model.paths import pick_capture, pick_way
@@ -43,6 +44,8 @@ def load_runner(
     crew = Crew(count_cores())
     directory = Path(load.model)
     device = pick_device(load.device)
+    if load.compile and device.type == "cpu":
+        need_compiler()
     begin = time.monotonic()
     report(f"reading the weights in {directory}")
     config = read_config(directory)
@@ -80,7 +83,23 @@ def load_runner(
         prove_captured(runner)
     except (NotCaptured, RuntimeError) as reason:
         runner.give_up_capture(reason)
+    if load.compile:
+        compile_for(device, model, runner, report)
     return runner
+
+
+def compile_for(
+    device: torch.device, model: Any, runner: TransformersRunner, report: Callable[[str], None]
+) -> None:
+    """Make code of the layers where it can be; else a line in the log says why they stay as they are."""
+    if device.type != "cpu":
+        log.warning("--compile on: a GPU's steps are captured instead")
+        return
+    report("compiling the layers for this processor")
+    try:
+        compile_layers(model, runner)
+    except NotCompiled as reason:
+        log.warning("the layers are not compiled", extra={"fields": {"reason": str(reason)}})
 
 
 def count_cores() -> int:

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from transformers.pytorch_utils import Conv1D
 
+from realtime_serve.model.operators import multiply
 from realtime_serve.model.processor import has_kernels, is_native
 
 log = logging.getLogger("realtime_serve.model")
@@ -59,10 +60,10 @@ class Order:
         self._bias = None if bias is None else bias.detach().to(dtype)
 
     def multiply(self, tokens: torch.Tensor) -> torch.Tensor:
-        result: torch.Tensor = torch.ops.mkldnn._linear_pointwise(  # noqa: SLF001
-            tokens, self._weight, self._bias, "none", [], ""
-        )
-        return result
+        if torch.compiler.is_compiling():
+            result: torch.Tensor = torch.ops.realtime_serve.linear(tokens, self._weight, self._bias)
+            return result
+        return multiply(tokens, self._weight, self._bias)
 
 
 class Joined(torch.nn.Module):  # type: ignore[misc]

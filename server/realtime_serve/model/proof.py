@@ -29,19 +29,28 @@ ROUGH_TOLERANCE = 0.15
 
 def prove(model: Any, runner: TransformersRunner) -> None:
     """Raises EngineFailed when the two ways part."""
-    length = min(LENGTH, runner.card.max_model_length)
-    tokens = [(37 * place + 11) % runner.card.vocab_size for place in range(length)]
+    tokens = probe_tokens(runner)
     try:
         wanted, found = whole(model, tokens), stepwise(runner, tokens)
     except (RuntimeError, TypeError, AttributeError, ValueError, IndexError) as error:
         raise EngineFailed("ModelUnsupported", f"{type(model).__name__} does not run: {error}") from error
-    difference = float((wanted - found).norm() / wanted.norm())
-    if not difference <= TOLERANCE.get(runner.dtype, ROUGH_TOLERANCE):
+    apart = difference(wanted, found)
+    if not apart <= TOLERANCE.get(runner.dtype, ROUGH_TOLERANCE):
         raise EngineFailed(
             "ModelUnsupported",
-            f"{type(model).__name__} answers otherwise step by step than in one go (logits differ by {difference:.0%}): "
+            f"{type(model).__name__} answers otherwise step by step than in one go (logits differ by {apart:.0%}): "
             "it keeps state that this engine does not know, or its weights are broken",
         )
+
+
+def probe_tokens(runner: TransformersRunner) -> list[int]:
+    length = min(LENGTH, runner.card.max_model_length)
+    return [(37 * place + 11) % runner.card.vocab_size for place in range(length)]
+
+
+def difference(wanted: torch.Tensor, found: torch.Tensor) -> float:
+    """Of the difference's norm to the wanted's own."""
+    return float((wanted - found).norm() / wanted.norm())
 
 
 @torch.inference_mode()  # type: ignore[untyped-decorator]

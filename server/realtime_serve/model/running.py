@@ -45,6 +45,8 @@ class TransformersRunner:
         self._crew = crew
         parameter = next(model.parameters())
         self._device, self.dtype = parameter.device, parameter.dtype
+        self.compiled = False
+        """Whether the layers are code made for this processor."""
         self.captured: CapturedDecode | None = None
         if capture is not None:
             self.captured = CapturedDecode(self._forward, capture, cache, longest=card.max_model_length)
@@ -71,6 +73,8 @@ class TransformersRunner:
     def path(self) -> str:
         """Which way steps go that only decode, in words."""
         name = self._attention.way.name
+        if self.compiled:
+            return f"compiled layers over {name}"
         return f"captured steps over {name}" if self.captured else name
 
     @torch.inference_mode()  # type: ignore[untyped-decorator]

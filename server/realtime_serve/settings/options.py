@@ -45,6 +45,7 @@ class Options:
     dtype: Dtype
     max_model_length: int | None  # tokens of prompt and answer; None: what the model was made for
     device: str
+    compile: bool
     host: str
     port: int  # 0: any free one
     settings: Path | None
@@ -115,6 +116,12 @@ def _whole(low: int, high: int) -> Callable[[str], int]:
     return read
 
 
+def _switch(text: str) -> bool:
+    if text not in ("on", "off"):
+        raise argparse.ArgumentTypeError(f"{text!r}: on or off")
+    return text == "on"
+
+
 def _seconds(text: str) -> float:
     try:
         seconds = float(text)
@@ -170,6 +177,13 @@ FLAGS = (
         read=_whole(8, 16_777_216),
     ),
     Flag("device", "where it runs", "auto", choices=("auto", "cpu", "cuda")),
+    Flag(
+        "compile",
+        "on: make code for this processor of the model's layers while it loads, a minute at first; needs a C++ compiler",
+        "off",
+        _switch,
+        metavar="{on,off}",
+    ),
     Flag("host", "address to listen at", "127.0.0.1"),
     Flag("port", "port to listen at, 0 for any free one", "8000", _whole(0, 65_535)),
     Flag(

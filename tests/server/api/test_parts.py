@@ -43,6 +43,7 @@ def ask(prompt="x", **fields):
         (lambda: ModelConfig(name="a", loader="l", device="tpu"), "device"),
         (lambda: ModelConfig(name="a", loader="l", dtype="int3"), "dtype"),
         (lambda: ModelConfig(name="a", model_path="m", sha256="ff"), "sha256"),
+        (lambda: ModelConfig(name="a", model_path="m", compile="on"), "compile"),
         (lambda: BatchConfig(max_batch_size=True), "max_batch_size"),
         (lambda: BatchConfig(max_batch_size=4, min_batch_size=5), "min_batch_size"),
         (lambda: BatchConfig(max_wait_ms=-1), "max_wait_ms"),

@@ -18,6 +18,7 @@ FACTS = Facts(
     cores=2,
     load=0.0,
     path="torch's attention",
+    compiled=True,
 )
 
 
@@ -60,6 +61,7 @@ def test_a_model_that_is_not_there_is_told_in_one_line(capsys, monkeypatch, tmp_
         ({"multiplies": ""}, [], "could not be packed"),
         ({"multiplies": "float32", "native": False}, [], "float32 copies of the weights"),
         ({"native": False}, [], "did not fit"),
+        ({"compiled": False}, [], "--compile on"),
         ({}, [Measured(1, 0.02, 0.002)], "leaves bandwidth unused"),
         ({}, [Measured(1, 0.002, 0.002), Measured(32, 0.03, 0.003)], "multiplications take over"),
         ({}, [Measured(1, 0.002, 0.002)], "nothing known"),

@@ -48,13 +48,13 @@ def test_every_flag_is_an_environment_variable(flag, tmp_path):
         "drain-timeout": "3",
         "dtype": "float32",
     }
-    samples |= {"device": "cpu", "log-level": "debug", "redis-url": "redis://127.0.0.1/1"}
+    samples |= {"compile": "on", "device": "cpu", "log-level": "debug", "redis-url": "redis://127.0.0.1/1"}
     if flag.name == "model-sha256":
         samples |= {"model-sha256": "0" * 64, "model": "https://host/model.zip"}
     value = samples.get(flag.name, "sample")
     variable = "REALTIME_SERVE_" + flag.name.upper().replace("-", "_")
     options = parse_options([], {"REALTIME_SERVE_MODEL": samples["model"], variable: value})
-    assert str(getattr(options, flag.name.replace("-", "_"))) in (value, f"{value}.0")
+    assert str(getattr(options, flag.name.replace("-", "_"))) in (value, f"{value}.0", str(value == "on"))
 
 
 @pytest.mark.parametrize(
@@ -73,6 +73,7 @@ def test_every_flag_is_an_environment_variable(flag, tmp_path):
         (["--model", "hf://only"], "hf://ORG/REPO"),
         (["--model", "o/r", "--port", "99999"], "--port.*a whole number from 0 to 65535"),
         (["--model", "o/r", "--device", "tpu"], "--device.*invalid choice.*cuda"),
+        (["--model", "o/r", "--compile", "yes"], "--compile: 'yes': on or off"),
         (["--model", "o/r", "--drain-timeout", "soon"], "--drain-timeout.*seconds, from 0 to 86400"),
         (["--model", "o/r", "--model-version", "a\nb"], "--model-version.*printable"),
         (["--model", "o/r", "--redis-url", "http://:secret@h"], "--redis-url: a URL of redis, rediss, unix$"),
