@@ -24,7 +24,8 @@ def main() -> None:
     engine_process.keep_memory()
     from realtime_serve.model.loading import load_runner  # noqa: PLC0415  # after the threads are set
 
-    runner = load_runner(Load(sys.argv[1], dtype="bfloat16", max_model_length=1024), report=lambda _: None)
+    load = Load(sys.argv[1], dtype="bfloat16", max_model_length=1024, compile=True)
+    runner = load_runner(load, report=lambda _: None)
 
     def generate(texts: list[list[int]], tokens: int) -> None:
         length = len(texts[0])

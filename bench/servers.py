@@ -65,7 +65,7 @@ class Server:
 
 
 @contextmanager
-def ours(directory: Path) -> Iterator[Server]:
+def ours(directory: Path, compiled: str = "on") -> Iterator[Server]:
     """This server, as a user starts it, with room for as many requests as are sent."""
     port = free_port()
     with tempfile.NamedTemporaryFile("w", suffix=".json") as settings:
@@ -75,12 +75,14 @@ def ours(directory: Path) -> Iterator[Server]:
         command += [
             f"--port={port}",
             "--dtype=bfloat16",
+            f"--compile={compiled}",
             f"--settings={settings.name}",
             "--log-level=warning",
         ]
         command += ["--max-model-length=1024"]
         with running(command, port, "/ready") as process:
-            yield Server("realtime-serve", f"http://127.0.0.1:{port}", "model", process)
+            name = "realtime-serve" if compiled == "on" else "realtime-serve, --compile off"
+            yield Server(name, f"http://127.0.0.1:{port}", "model", process)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import contextlib
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -27,11 +28,12 @@ REQUESTS = {1: 6, 8: 16, 32: 64, 128: 128}
 """By concurrency."""
 SHAPES = {**MODELS, TINY: tiny}
 PEERS: dict[str, Callable[[Path], AbstractContextManager[Server]]] = {
+    "uncompiled": partial(ours, compiled="off"),
     "transformers": transformers_serve,
     "llama": llama_server,
     "litserve": lit.litserve,
 }
-TINY_PEERS = ("transformers",)
+TINY_PEERS = ("uncompiled", "transformers")
 """The tiny model shows what a server costs by itself, and is compared with the one that is built as ours is."""
 
 
@@ -124,7 +126,7 @@ def head() -> list[str]:
 def about(repeats: int) -> str:
     return (
         f"bfloat16, {PROMPT} random words in and {TOKENS} tokens out, greedy, closed loop of streamed completions over HTTP on "
-        f"loopback, the client beside the servers. llama-server has {BATCH} slots; LitServe runs transformers' `generate` for up to "
+        f"loopback, the client beside the servers. Ours is started with `--compile on`, and once more without. llama-server has {BATCH} slots; LitServe runs transformers' `generate` for up to "
         f"{lit.BATCH} requests at once, which begin and end together. Servers are started once and measured in turn; medians of "
         f"{repeats} rounds, each ratio the median of the rounds' ratios. The last column: our own forward in a process alone, a batch "
         "that begins and ends together, without scheduler, socket or HTTP. Read the ratios: what else the machine does moves figures."

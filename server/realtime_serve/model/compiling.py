@@ -42,7 +42,8 @@ def need_compiler() -> None:
     wanted = os.environ.get("CXX", COMPILER)
     if shutil.which(wanted) is None:
         raise EngineFailed(
-            "NoCompiler", f"--compile on: there is no C++ compiler {wanted}; install one, or name it in CXX"
+            "NoCompiler",
+            f"compiling the layers (--compile on) needs a C++ compiler, and there is no {wanted}; install one, or name it in CXX",
         )
 
 
