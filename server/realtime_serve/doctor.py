@@ -50,7 +50,7 @@ class Facts:
     dtype: str
     device: str
     multiplies: str
-    """In which type linear layers multiply more than one row; empty where they are not packed."""
+    """In which types linear layers lie and multiply; empty where they are not packed."""
     native: bool
     """Whether the processor has instructions for the type."""
     cores: int
@@ -167,7 +167,7 @@ def book(sequences: list[Sequence], results: list[Result]) -> None:
 def report(facts: Facts, weights: int, bandwidth: float, rows: list[Measured]) -> str:
     lines = [
         f"{facts.device}, {facts.cores} cores, {facts.dtype}; memory reads {bandwidth / 1e9:.1f} GB/s; a step reads {weights / 1e6:.0f} MB of weights",
-        f"decoding by {facts.path}",
+        f"decoding by {facts.path}; layers multiply in {facts.multiplies or facts.dtype}",
         "",
         f"{'batch':>5} {'floor, ms':>10} {'step, ms':>10} {'share':>6} {'tok/s':>8}",
         *(
@@ -210,16 +210,11 @@ def advise_processor(facts: Facts) -> list[str]:
         advice.append(f"oneDNN has no {facts.dtype} on this processor, so weights could not be packed")
     if facts.dtype == "float32":
         advice.append(
-            "--dtype bfloat16 halves the bytes that one sequence reads; where the processor does not multiply it in hardware "
-            "(avx512_bf16, amx_bf16), weights are kept in float32 as well"
+            "--dtype bfloat16 halves the bytes that a step reads, whether or not the processor multiplies it in hardware"
         )
-    elif not facts.native and facts.multiplies == "float32":
+    elif not facts.native and facts.multiplies == facts.dtype:
         advice.append(
-            f"this processor does not multiply {facts.dtype} in hardware: more than one row is multiplied by float32 copies of the weights"
-        )
-    elif not facts.native:
-        advice.append(
-            f"this processor does not multiply {facts.dtype} in hardware, and float32 copies of the weights did not fit: more memory makes it faster"
+            f"this processor does not multiply {facts.dtype} in hardware, and the weights do not fit into float16: --dtype float32 may be faster"
         )
     return advice
 

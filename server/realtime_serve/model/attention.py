@@ -52,7 +52,7 @@ class PagedAttention:
         self.plan: StepPlan | StaticPlan | None = None
         self.seen: dict[int, Shape] = {}
         """What a forward without a cache has shown of each layer."""
-        self._number = operators.own(self)
+        self._number = operators.own_attention(self)
 
     def __call__(  # noqa: PLR0917  # transformers' own signature
         self,

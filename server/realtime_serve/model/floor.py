@@ -6,7 +6,7 @@ import time
 
 import torch
 
-from realtime_serve.model.packing import PackedLinear, Types
+from realtime_serve.model.packing import PackedLinear
 
 COPIED = 1 << 28
 """Bytes: far more than any cache holds."""
@@ -34,10 +34,10 @@ def step_bytes(model: torch.nn.Module) -> int:
         if not isinstance(module, torch.nn.Embedding)
         for parameter in module.parameters(recurse=False)
     }
-    packed = sum(module.nbytes for module in model.modules() if isinstance(module, PackedLinear))
+    packed = sum(module.order.nbytes for module in model.modules() if isinstance(module, PackedLinear))
     return int(packed + sum(weights.values()))
 
 
-def packed_in(model: torch.nn.Module) -> Types | None:
-    """In what its packed layers multiply; None: no layer is packed."""
-    return next((module.types for module in model.modules() if isinstance(module, PackedLinear)), None)
+def packed_in(model: torch.nn.Module) -> str:
+    """In what its packed layers lie and multiply; empty: no layer is packed."""
+    return next((module.order.name for module in model.modules() if isinstance(module, PackedLinear)), "")

@@ -1,4 +1,4 @@
-"""What compiled code calls and does not look into: attention, which changes with every step, and oneDNN's packed layers."""
+"""What compiled code calls and does not look into: attention, which changes with every step, and packed layers."""
 
 from __future__ import annotations
 
@@ -24,21 +24,36 @@ class Attention(Protocol):
         """[1, heads, tokens, size] → [1, tokens, heads, size]."""
 
 
+class Layer(Protocol):
+    """A packed linear layer."""
+
+    def multiply(self, tokens: torch.Tensor) -> torch.Tensor:
+        """[..., in] → [..., out]"""
+
+
 _LIBRARY = torch.library.Library("realtime_serve", "DEF")
 _LIBRARY.define(
     "attend(Tensor query, Tensor key, Tensor value, Tensor layer, float? scaling, int? window, int owner) -> Tensor"
 )
-_LIBRARY.define("linear(Tensor tokens, Tensor weight, Tensor? bias) -> Tensor")
+_LIBRARY.define("linear(Tensor tokens, Tensor layer, int size) -> Tensor")
 
-_owners: WeakValueDictionary[int, Attention] = WeakValueDictionary()
+_attentions: WeakValueDictionary[int, Attention] = WeakValueDictionary()
+_layers: WeakValueDictionary[int, Layer] = WeakValueDictionary()
 _numbers = count()
 
 
-def own(attention: Attention) -> int:
+def own_attention(attention: Attention) -> int:
     """The number under which compiled code finds it, as long as somebody holds it."""
     number = next(_numbers)
-    _owners[number] = attention
+    _attentions[number] = attention
     return number
+
+
+def own_layer(layer: Layer) -> torch.Tensor:
+    """Likewise. A tensor: a number would become part of the code, and each layer have code of its own."""
+    number = next(_numbers)
+    _layers[number] = layer
+    return torch.tensor(number)
 
 
 def _attend(  # noqa: PLR0917  # the operator's own signature
@@ -50,25 +65,22 @@ def _attend(  # noqa: PLR0917  # the operator's own signature
     window: int | None,
     owner: int,
 ) -> torch.Tensor:
-    return _owners[owner].attend(query, key, value, int(layer), scaling, window).contiguous()
+    return _attentions[owner].attend(query, key, value, int(layer), scaling, window).contiguous()
 
 
 def _attended(query: torch.Tensor, _key: torch.Tensor, value: torch.Tensor, *_: object) -> torch.Tensor:
     return query.new_empty(1, query.shape[2], query.shape[1], value.shape[3])
 
 
-def multiply(tokens: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
-    """[..., in] → [..., out]; weight: in oneDNN's order."""
-    result: torch.Tensor = torch.ops.mkldnn._linear_pointwise(tokens, weight, bias, "none", [], "")  # noqa: SLF001  # torch offers no public way
-    return result
+def _linear(tokens: torch.Tensor, layer: torch.Tensor, _size: int) -> torch.Tensor:
+    return _layers[int(layer)].multiply(tokens)
 
 
-def _multiplied(tokens: torch.Tensor, weight: torch.Tensor, _bias: torch.Tensor | None) -> torch.Tensor:
-    return tokens.new_empty(*tokens.shape[:-1], weight.shape[0])
+def _multiplied(tokens: torch.Tensor, _layer: torch.Tensor, size: int) -> torch.Tensor:
+    return tokens.new_empty(*tokens.shape[:-1], size)
 
 
-for _key in ("CPU", "MkldnnCPU"):
-    _LIBRARY.impl("linear", multiply, _key)
+_LIBRARY.impl("linear", _linear, "CPU")
 _LIBRARY.impl("attend", _attend, "CPU")
 torch.library.register_fake("realtime_serve::attend", _attended, lib=_LIBRARY)
 torch.library.register_fake("realtime_serve::linear", _multiplied, lib=_LIBRARY)

@@ -12,6 +12,8 @@ INSTRUCTIONS = {
 }
 """By their names in `torch.cpu.get_capabilities`. Without them every use of a number of 16 bits widens it first: oneDNN then
 multiplies at a third to a quarter of the speed of float32."""
+HALVES = "fbgemm"
+"""Torch's name of the library whose kernels widen float16 as fast as they read it."""
 
 
 @cache
@@ -29,6 +31,10 @@ def is_native(dtype: torch.dtype) -> bool:
     if dtype not in INSTRUCTIONS or not is_x86():
         return True
     return any(capabilities().get(name) for name in INSTRUCTIONS[dtype])
+
+
+def has_halves() -> bool:
+    return is_x86() and HALVES in torch.backends.quantized.supported_engines
 
 
 def has_kernels(dtype: torch.dtype) -> bool:

@@ -65,9 +65,8 @@ class TransformersRunner:
 
     @property
     def multiplies(self) -> str:
-        """In which type linear layers multiply more than one row; empty where they lie in no order of the processor's."""
-        types = packed_in(self._model)
-        return str(types.more).removeprefix("torch.") if types else ""
+        """In which types linear layers lie and multiply; empty where they are in no order of the processor's."""
+        return packed_in(self._model)
 
     @property
     def path(self) -> str:

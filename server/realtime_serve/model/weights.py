@@ -11,7 +11,6 @@ from transformers.activations import NewGELUActivation
 
 from realtime_serve.errors import EngineFailed
 from realtime_serve.model.attention import NAME
-from realtime_serve.model.memory import free_memory
 from realtime_serve.model.packing import pack
 
 UNSUPPORTED = {
@@ -57,7 +56,7 @@ def read_model(directory: Path, config: Any, dtype: torch.dtype, device: torch.d
         raise EngineFailed("OutOfMemory", f"the weights do not fit into memory: {error}") from error
     use_fused_gelu(model)
     use_fused_norms(model)
-    pack(model, free_memory(device))
+    pack(model)
     return model
 
 

@@ -6,80 +6,81 @@ import pytest
 import torch
 from transformers.pytorch_utils import Conv1D
 
-from realtime_serve.model import packing
+from realtime_serve.model import orders
 from realtime_serve.model.floor import step_bytes
-from realtime_serve.model.packing import JoinedLinear, PackedLinear, Types, pack, pick_types
-from realtime_serve.model.processor import has_kernels
+from realtime_serve.model.orders import Halves, OneDNN, fits, pick_order
+from realtime_serve.model.packing import JoinedLinear, PackedLinear, pack, weight_of
+from realtime_serve.model.processor import has_halves, has_kernels
 from tests.support.driving import Driver
 from tests.support.tiny_models import FAMILIES
 
-NARROW, WIDE = torch.bfloat16, torch.float32
-MUCH = 1 << 40
+HALF, NARROW, WIDE = torch.float16, torch.bfloat16, torch.float32
 needs_bfloat16 = pytest.mark.skipif(
     not has_kernels(NARROW), reason="oneDNN has no bfloat16 on this processor"
 )
+needs_halves = pytest.mark.skipif(not has_halves(), reason="FBGEMM does not know this processor")
+
+
+def one_dnn(weight, bias):
+    return OneDNN(weight, bias, weight.dtype)
 
 
 @needs_bfloat16
-@pytest.mark.parametrize("rows", [1, 3, 32, 700])
+@needs_halves
+@pytest.mark.parametrize("rows", [0, 1, 3, 32, 700])
 @pytest.mark.parametrize(
-    ("dtype", "types"),
-    [
-        (NARROW, Types(NARROW, NARROW)),
-        (NARROW, Types(NARROW, WIDE)),
-        (NARROW, Types(WIDE, WIDE)),
-        (torch.float16, Types(WIDE, WIDE)),
-        (WIDE, Types(WIDE, WIDE)),
-    ],
+    ("dtype", "order"), [(NARROW, one_dnn), (NARROW, Halves), (HALF, Halves), (WIDE, one_dnn)]
 )
-def test_packed_layers_multiply_as_plain_ones(dtype, types, rows):
+def test_packed_layers_multiply_as_plain_ones(dtype, order, rows):
     torch.manual_seed(1)
     plain = {
         "linear": torch.nn.Linear(96, 40),
         "bare": torch.nn.Linear(96, 33, bias=False),
         "gpt2": Conv1D(40, 96),
     }
-    tokens = torch.randn(1, rows, 96).to(dtype)
+    tokens = torch.randn(1, rows, 192).to(dtype)[..., ::2]
     with torch.inference_mode():
         for name, layer in plain.items():
             layer.to(dtype)
-            packed = PackedLinear(packing.weight_of(layer), layer.bias, types)
+            weight = weight_of(layer)
+            packed = PackedLinear(order(weight, layer.bias), len(weight))
             wanted = layer.to(WIDE)(tokens.to(WIDE))
             found = packed(tokens)
-            assert found.dtype == dtype, name
-            difference = (found.to(WIDE) - wanted).norm() / wanted.norm()
-            assert difference < (1e-5 if dtype == WIDE else 0.01), name
-
-
-@needs_bfloat16
-def test_one_row_is_multiplied_by_the_narrow_weights_and_more_by_the_wide():
-    layer = torch.nn.Linear(96, 40, dtype=NARROW)
-    packed = PackedLinear(layer.weight, layer.bias, Types(NARROW, WIDE))
-    asked = []
-    packed._one.multiply = lambda tokens: asked.append(("one", tokens.dtype)) or tokens
-    packed._more.multiply = lambda tokens: asked.append(("more", tokens.dtype)) or tokens
-    for rows in (1, 2):
-        packed(torch.zeros(1, rows, 96, dtype=NARROW))
-    assert asked == [("one", NARROW), ("more", WIDE)]
+            assert (found.dtype, found.shape) == (dtype, wanted.shape), name
+            difference = (found.to(WIDE) - wanted).norm()
+            assert difference <= (1e-5 if dtype == WIDE else 0.01) * wanted.norm(), name
 
 
 @pytest.mark.parametrize(
-    ("dtype", "native", "kernels", "free", "types"),
+    ("dtype", "native", "halves", "kernels", "order"),
     [
-        (WIDE, True, True, 0, Types(WIDE, WIDE)),
-        (WIDE, True, False, MUCH, None),
-        (NARROW, True, True, MUCH, Types(NARROW, NARROW)),
-        (NARROW, True, False, MUCH, None),
-        (NARROW, False, True, 200, Types(NARROW, WIDE)),
-        (NARROW, False, True, 199, Types(NARROW, NARROW)),
-        (NARROW, False, False, 200, Types(WIDE, WIDE)),
-        (NARROW, False, False, 199, None),
+        (WIDE, True, True, True, OneDNN),
+        (WIDE, True, True, False, type(None)),
+        (NARROW, True, True, True, OneDNN),
+        (NARROW, True, True, False, type(None)),
+        (NARROW, False, True, True, Halves),
+        (HALF, False, True, False, Halves),
+        (NARROW, False, False, True, OneDNN),
+        (HALF, False, False, False, type(None)),
     ],
 )
-def test_types_follow_from_the_processor_and_the_room(monkeypatch, dtype, native, kernels, free, types):
-    monkeypatch.setattr(packing, "is_native", lambda _: native)
-    monkeypatch.setattr(packing, "has_kernels", lambda _: kernels)
-    assert pick_types(torch.zeros(1, dtype=dtype), 100, free) == types
+@needs_bfloat16
+@needs_halves
+def test_the_order_follows_from_the_processor(monkeypatch, dtype, native, halves, kernels, order):
+    monkeypatch.setattr(orders, "is_native", lambda _: native)
+    monkeypatch.setattr(orders, "has_halves", lambda: halves)
+    monkeypatch.setattr(orders, "has_kernels", lambda _: kernels)
+    assert type(pick_order(torch.ones(8, 8, dtype=dtype), None)) is order
+
+
+@pytest.mark.parametrize(
+    ("odd", "taken"), [(1.0, True), (1e-9, True), (6e4, True), (7e4, False), (float("nan"), False)]
+)
+def test_weights_that_float16_cannot_hold_are_not_put_into_it(odd, taken):
+    weight = torch.ones(8, 8, dtype=NARROW)
+    weight[3, 3] = odd
+    assert fits(weight) == taken
+    assert not fits(torch.full((8, 8), 1e-9, dtype=NARROW))
 
 
 @needs_bfloat16
@@ -90,7 +91,7 @@ def test_layers_of_one_input_are_multiplied_at_once_and_each_input_anew():
         module.add_module(name, torch.nn.Linear(96, size, bias=bias, dtype=NARROW))
     plain = dict(module.named_children())
     bytes_before = step_bytes(module)
-    pack(module, MUCH)
+    pack(module)
     joined = dict(module.named_children())
     assert all(isinstance(layer, JoinedLinear) for layer in joined.values())
     assert step_bytes(module) == bytes_before - 2 * (40 + 8)  # biases are not counted
@@ -107,7 +108,7 @@ def test_layers_of_other_sizes_are_not_joined():
     module = torch.nn.Module()
     module.add_module("gate_proj", torch.nn.Linear(96, 8, dtype=NARROW))
     module.add_module("up_proj", torch.nn.Linear(48, 8, dtype=NARROW))
-    pack(module, MUCH)
+    pack(module)
     assert all(isinstance(layer, PackedLinear) for layer in module.children())
 
 

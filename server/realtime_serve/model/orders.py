@@ -1,0 +1,98 @@
+"""The orders in which a weight lies for the kernels that multiply by it: oneDNN's, and FBGEMM's of 16 bits.
+
+A plain weight is put into a kernel's order anew at every multiplication: for a few rows that costs as much as the multiplication.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+
+from realtime_serve.model.operators import own_layer
+from realtime_serve.model.processor import has_halves, has_kernels, is_native
+
+ROWS = 512
+"""The batch that oneDNN's order is chosen for. It is the same for one row and for a thousand."""
+ROUNDED = 1e-4
+"""Of the rounding's norm to the weight's own; a bfloat16 is rounded to 4e-3 of itself."""
+
+
+class Order(Protocol):
+    """A weight for the kernels of one library."""
+
+    @property
+    def name(self) -> str:
+        """The types that it lies in and is multiplied in."""
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of what it multiplies, and of what comes of it."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that a multiplication reads."""
+
+    @property
+    def number(self) -> torch.Tensor:
+        """Under which compiled code finds it."""
+
+    def multiply(self, tokens: torch.Tensor) -> torch.Tensor:
+        """[..., in] → [..., out]"""
+
+
+class OneDNN:
+    """In the type that it is multiplied in."""
+
+    def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None, dtype: torch.dtype) -> None:
+        """weight: [out, in]"""
+        self.dtype = dtype
+        self.name = str(dtype).removeprefix("torch.")
+        self.nbytes = weight.numel() * dtype.itemsize
+        wanted = weight.detach().to(dtype).contiguous()
+        self._weight = torch.ops.mkldnn._reorder_linear_weight(wanted, ROWS)  # noqa: SLF001  # torch offers no public way
+        self._bias = None if bias is None else bias.detach().to(dtype)
+        self.number = own_layer(self)
+
+    def multiply(self, tokens: torch.Tensor) -> torch.Tensor:
+        result: torch.Tensor = torch.ops.mkldnn._linear_pointwise(  # noqa: SLF001
+            tokens, self._weight, self._bias, "none", [], ""
+        )
+        return result
+
+
+class Halves:
+    """In float16, each number widened in a register when it is used: bytes of 16 bits and instructions of 32."""
+
+    name = "float32, of weights in float16"
+    dtype = torch.float32
+
+    def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None) -> None:
+        """weight: [out, in]; see `fits`."""
+        self.nbytes = weight.numel() * torch.float16.itemsize
+        wide = weight.detach().to(torch.float32).contiguous()
+        self._packed = torch.ops.quantized.linear_prepack_fp16(
+            wide, None if bias is None else bias.detach().to(torch.float32)
+        )
+        self.number = own_layer(self)
+
+    def multiply(self, tokens: torch.Tensor) -> torch.Tensor:
+        result: torch.Tensor = torch.ops.quantized.linear_dynamic_fp16(tokens, self._packed)
+        return result
+
+
+def fits(weight: torch.Tensor) -> bool:
+    """Whether float16 takes it as it is, but for numbers too small to count."""
+    wide = weight.detach().to(torch.float32)
+    lost = (wide.to(torch.float16).to(torch.float32) - wide).norm()
+    return bool(lost <= ROUNDED * wide.norm())  # where it is too large, infinite
+
+
+def pick_order(weight: torch.Tensor, bias: torch.Tensor | None) -> Order | None:
+    """The fastest on this processor; None: there is none for this weight."""
+    dtype = weight.dtype
+    if weight.device.type != "cpu" or not torch.backends.mkldnn.is_available():
+        return None
+    if not is_native(dtype) and has_halves() and fits(weight):
+        return Halves(weight, bias)
+    return OneDNN(weight, bias, dtype) if has_kernels(dtype) else None
