@@ -27,9 +27,10 @@ def directory(tmp_path_factory):
     return write_model(tmp_path_factory.mktemp("process") / "model")
 
 
-@pytest.fixture
-async def engine(directory):
-    running = Engine(command=COMMAND, load=Load(str(directory), dtype="float32", device="cpu"))
+@pytest.fixture(params=[False, True], ids=["plain", "compiled"])
+async def engine(directory, request):
+    load = Load(str(directory), dtype="float32", device="cpu", compile=request.param)
+    running = Engine(command=COMMAND, load=load)
     await running.start()
     yield running
     await running.stop()
