@@ -16,6 +16,7 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from realtime_serve.model import operators
 from realtime_serve.model.kv import KVCache, Shape, pick_pages
+from realtime_serve.model.operators import How, New
 from realtime_serve.model.static import StaticPlan
 from realtime_serve.model.step import Beginning, Continuing, Rows, Sharing, StepPlan
 
@@ -23,10 +24,6 @@ NAME = "realtime_serve"
 LAYER = "realtime_serve_layer"
 """The attribute in which a module of a compiled model has its layer's number, a tensor."""
 
-New = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
-"""Queries, keys and values of a step's tokens, each [heads, tokens, size]."""
-How = tuple[float | None, int | None]
-"""Scaling and window."""
 Decode = Callable[[Rows, New, tuple[torch.Tensor, torch.Tensor], How], torch.Tensor]
 """Attention of rows of one token, over keys and values of a layer: [rows, heads, size]."""
 
@@ -75,29 +72,22 @@ class PagedAttention:
         if self.cache is None:
             self.seen[module.layer_idx] = Shape(key.shape[1], key.shape[3], value.shape[3])
             return attend(query, key, value, scaling).transpose(1, 2), None
-        return self.attend(query, key, value, module.layer_idx, scaling, sliding_window), None
+        new = query[0], key[0], value[0]
+        return self.attend(module.layer_idx, new, (scaling, sliding_window)), None
 
-    def attend(  # noqa: PLR0917  # as `operators.Attention` has it
-        self,
-        query: torch.Tensor,
-        key: torch.Tensor,
-        value: torch.Tensor,
-        layer: int,
-        scaling: float | None,
-        window: int | None,
-    ) -> torch.Tensor:
-        """[1, heads, tokens, size] → [1, tokens, heads, size]; writes the new keys and values to their pages."""
+    def attend(self, layer: int, new: New, how: How) -> torch.Tensor:
+        """[1, tokens, heads, size]; writes the new keys and values to their pages."""
         if self.plan is None or self.cache is None:
             raise RuntimeError("a forward without a plan of its step")
         cached = self.cache.layer(layer)
-        new, how = (query[0], key[0], value[0]), (scaling, window)
         for tensor, tokens in zip(cached, new[1:], strict=True):
             self.plan.put(tensor, tokens)
         if isinstance(self.plan, StaticPlan):
             return self.way.decode(self.plan.rows, new, cached, how)[None]
         if self.plan.only is not None:
             return self.way.decode(self.plan.only, new, cached, how)[None]
-        output = query.new_empty(query.shape[2], query.shape[1], value.shape[3])  # [tokens, heads, size]
+        query, _, value = new
+        output = query.new_empty(query.shape[1], query.shape[0], value.shape[2])  # [tokens, heads, size]
         for rows in self.plan.decoding:
             output[rows.tokens] = self.way.decode(rows, new, cached, how)
         for prompts in self.plan.beginning:

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 import torch
 
-from realtime_serve.model.attention import How, New, Way
+from realtime_serve.model.attention import Way
 from realtime_serve.model.kv import PAGE_TOKENS
+from realtime_serve.model.operators import How, New
 from realtime_serve.model.step import Rows
 
 MOST_INT32 = 2**31 - 1

@@ -7,21 +7,19 @@ from typing import Protocol
 from weakref import WeakValueDictionary
 
 import torch
+from torch.library import Library, register_fake
+
+New = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+"""Queries, keys and values of a step's tokens, each [heads, tokens, size]."""
+How = tuple[float | None, int | None]
+"""Scaling and window."""
 
 
 class Attention(Protocol):
     """Of one model."""
 
-    def attend(  # noqa: PLR0917  # as the operator has it
-        self,
-        query: torch.Tensor,
-        key: torch.Tensor,
-        value: torch.Tensor,
-        layer: int,
-        scaling: float | None,
-        window: int | None,
-    ) -> torch.Tensor:
-        """[1, heads, tokens, size] → [1, tokens, heads, size]."""
+    def attend(self, layer: int, new: New, how: How) -> torch.Tensor:
+        """[heads, tokens, size] each → [1, tokens, heads, size]."""
 
 
 class Layer(Protocol):
@@ -31,7 +29,7 @@ class Layer(Protocol):
         """[..., in] → [..., out]"""
 
 
-_LIBRARY = torch.library.Library("realtime_serve", "DEF")
+_LIBRARY = Library("realtime_serve", "DEF")
 _LIBRARY.define(
     "attend(Tensor query, Tensor key, Tensor value, Tensor layer, float? scaling, int? window, int owner) -> Tensor"
 )
@@ -65,7 +63,8 @@ def _attend(  # noqa: PLR0917  # the operator's own signature
     window: int | None,
     owner: int,
 ) -> torch.Tensor:
-    return _attentions[owner].attend(query, key, value, int(layer), scaling, window).contiguous()
+    new = query[0], key[0], value[0]
+    return _attentions[owner].attend(int(layer), new, (scaling, window)).contiguous()
 
 
 def _attended(query: torch.Tensor, _key: torch.Tensor, value: torch.Tensor, *_: object) -> torch.Tensor:
@@ -82,5 +81,5 @@ def _multiplied(tokens: torch.Tensor, _layer: torch.Tensor, size: int) -> torch.
 
 _LIBRARY.impl("linear", _linear, "CPU")
 _LIBRARY.impl("attend", _attend, "CPU")
-torch.library.register_fake("realtime_serve::attend", _attended, lib=_LIBRARY)
-torch.library.register_fake("realtime_serve::linear", _multiplied, lib=_LIBRARY)
+register_fake("realtime_serve::attend", _attended, lib=_LIBRARY)
+register_fake("realtime_serve::linear", _multiplied, lib=_LIBRARY)

@@ -91,8 +91,6 @@ def fits(weight: torch.Tensor) -> bool:
 def pick_order(weight: torch.Tensor, bias: torch.Tensor | None) -> Order | None:
     """The fastest on this processor; None: there is none for this weight."""
     dtype = weight.dtype
-    if weight.device.type != "cpu" or not torch.backends.mkldnn.is_available():
-        return None
     if not is_native(dtype) and has_halves() and fits(weight):
         return Halves(weight, bias)
     return OneDNN(weight, bias, dtype) if has_kernels(dtype) else None

@@ -66,6 +66,8 @@ class JoinedLinear(torch.nn.Module):  # type: ignore[misc]
 
 def pack(model: torch.nn.Module) -> None:
     """Replace every linear layer for which there is an order. Weights that nothing else uses are freed."""
+    if next(model.parameters()).device.type != "cpu" or not torch.backends.mkldnn.is_available():
+        return
     for module in list(model.modules()):
         join(module)
         for name, child in list(module.named_children()):
