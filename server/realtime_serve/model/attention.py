@@ -15,7 +15,8 @@ import torch
 from torch.nn.functional import scaled_dot_product_attention
 
 from realtime_serve.model import operators
-from realtime_serve.model.kv import KVCache, Shape, pick_pages
+from realtime_serve.model.kv import KVCache, Layout, Shape, pick_pages
+from realtime_serve.model.native import NativeAttention
 from realtime_serve.model.operators import How, New
 from realtime_serve.model.static import StaticPlan
 from realtime_serve.model.step import Beginning, Continuing, Rows, Sharing, StepPlan
@@ -28,16 +29,29 @@ Decode = Callable[[Rows, New, tuple[torch.Tensor, torch.Tensor], How], torch.Ten
 """Attention of rows of one token, over keys and values of a layer: [rows, heads, size]."""
 
 
+Put = Callable[[Any, New, tuple[torch.Tensor, torch.Tensor]], None]
+"""Writes the new keys and values of a step's plan to their pages."""
+
+
+def put(plan: StepPlan | StaticPlan, new: New, cached: tuple[torch.Tensor, torch.Tensor]) -> None:
+    """Keys and values, by torch's own kernels."""
+    for tensor, tokens in zip(cached, new[1:], strict=True):
+        plan.put(tensor, tokens)
+
+
 @dataclass(frozen=True)
 class Way:
     """How rows of one token look at their pages."""
 
     name: str
     decode: Decode
+    put: Put = put
+    native: NativeAttention | None = None
+    """What compiled code calls, where it is not `operators`."""
     is_ragged: bool = False
     """Whether a row costs what its own length costs, whichever rows are computed with it."""
-    by_pages: bool = False
-    """Whether it needs a cache that lies by pages; see `kv.KVCache`."""
+    layout: Layout = Layout.BY_HEADS
+    """Of the cache that it reads."""
 
 
 class PagedAttention:
@@ -50,6 +64,17 @@ class PagedAttention:
         self.seen: dict[int, Shape] = {}
         """What a forward without a cache has shown of each layer."""
         self._number = operators.own_attention(self)
+
+    def use(self, cache: KVCache) -> None:
+        self.cache = cache
+        if self.way.native is not None:
+            self.way.native.own_cache(self._number, cache)
+
+    def begin(self, plan: StepPlan) -> None:
+        """The step whose tokens come next."""
+        self.plan = plan
+        if self.way.native is not None:
+            self.way.native.begin(self._number, plan)
 
     def __call__(  # noqa: PLR0917  # transformers' own signature
         self,
@@ -65,9 +90,7 @@ class PagedAttention:
         """[1, heads, tokens, size] → [1, tokens, heads, size]."""
         if torch.compiler.is_compiling():
             layer = getattr(module, LAYER)
-            found = torch.ops.realtime_serve.attend(
-                query, key, value, layer, scaling, sliding_window, self._number
-            )
+            found = operators.calls.attend(query, key, value, layer, scaling, sliding_window, self._number)
             return found, None
         if self.cache is None:
             self.seen[module.layer_idx] = Shape(key.shape[1], key.shape[3], value.shape[3])
@@ -80,8 +103,7 @@ class PagedAttention:
         if self.plan is None or self.cache is None:
             raise RuntimeError("a forward without a plan of its step")
         cached = self.cache.layer(layer)
-        for tensor, tokens in zip(cached, new[1:], strict=True):
-            self.plan.put(tensor, tokens)
+        self.way.put(self.plan, new, cached)
         if isinstance(self.plan, StaticPlan):
             return self.way.decode(self.plan.rows, new, cached, how)[None]
         if self.plan.only is not None:
@@ -91,7 +113,7 @@ class PagedAttention:
         for rows in self.plan.decoding:
             output[rows.tokens] = self.way.decode(rows, new, cached, how)
         for prompts in self.plan.beginning:
-            output[prompts.written] = begin(prompts, new, how)
+            prompts.write(output, begin(prompts, new, how))
         for chunks in self.plan.continuing:
             output[chunks.tokens] = go_on(chunks, new, cached, how)
         return output[None]
@@ -122,20 +144,14 @@ def gather(cached: torch.Tensor, pages: torch.Tensor, rows: int) -> torch.Tensor
 
 
 def begin(prompts: Beginning, new: New, how: How) -> torch.Tensor:
-    """[real tokens, heads, size]: prompts that see nothing but themselves, padded to the longest one."""
-    rows, longest = prompts.tokens.shape
+    """[rows, heads, longest, size]: prompts that see nothing but themselves, padded to the longest one."""
     scaling, window = how
-    flat = prompts.tokens.flatten()
-    query, key, value = (
-        tensor.index_select(1, flat).view(tensor.shape[0], rows, longest, -1).transpose(0, 1)
-        for tensor in new
-    )
+    query, key, value = (prompts.of(tensor) for tensor in new)
     mask = None
-    if window is not None and window < longest:
-        places = torch.arange(longest, device=query.device)
+    if window is not None and window < prompts.longest:
+        places = torch.arange(prompts.longest, device=query.device)
         mask = (places <= places[:, None]) & (places > places[:, None] - window)
-    answer = attend(query, key, value, scaling, mask)  # [rows, heads, longest, size]
-    return answer.transpose(1, 2).flatten(0, 1)[prompts.real]
+    return attend(query, key, value, scaling, mask)
 
 
 def go_on(

@@ -2,7 +2,7 @@
 
 Both of its products are weighted sums over rows of a table, which torch computes as embedding bags. An answer is the sum of
 values, weighted by the softmax of the scores. A page's scores are a sum too, over the numbers of a key, each weighted by the
-query's number: so a cache lies by pages, and its keys lie with the tokens of a page beside each other (`kv.KVCache`). They lie
+query's number: so a cache lies by pages, and its keys lie with the tokens of a page beside each other (`kv.Layout`). They lie
 in float32, because a bag's sum has the type of its table, and scores of few bits would shift the weights of whole tokens.
 """
 
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 
 from realtime_serve.model.attention import Way
-from realtime_serve.model.kv import PAGE_TOKENS
+from realtime_serve.model.kv import PAGE_TOKENS, Layout
 from realtime_serve.model.operators import How, New
 from realtime_serve.model.step import Rows
 
@@ -85,4 +85,4 @@ def attend_bags(rows: Rows, new: New, cached: tuple[torch.Tensor, torch.Tensor],
     return answer.view(-1, count, group, values.shape[3]).transpose(0, 1).flatten(1, 2)
 
 
-BAGS = Way("torch's embedding bags", attend_bags, by_pages=True)
+BAGS = Way("torch's embedding bags", attend_bags, layout=Layout.BY_PAGES_WIDE)

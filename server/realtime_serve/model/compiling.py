@@ -19,7 +19,9 @@ import torch
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from realtime_serve.errors import EngineFailed
+from realtime_serve.model import operators
 from realtime_serve.model.attention import LAYER
+from realtime_serve.model.packing import PackedLinear
 from realtime_serve.model.proof import ROUGH_TOLERANCE, TOLERANCE, difference, probe_tokens, stepwise
 from realtime_serve.model.running import TransformersRunner
 
@@ -54,11 +56,17 @@ def compile_layers(model: Any, runner: TransformersRunner) -> None:
     if stack is model:
         raise NotCompiled(f"{type(model).__name__} has no layers apart from its head")
     number_layers(model)
+    calls = operators.calls
+    if (native := runner.native) is not None:
+        calls = native.calls
+        for module in model.modules():
+            if isinstance(module, PackedLinear):
+                native.own_layer(module.order)
     tokens = probe_tokens(runner)
     wanted = stepwise(runner, tokens)
     try:
         stack.forward = whole_of_any_length(stack.forward)
-        with one_for_all_layers(model), torch.compiler.set_stance("default"):
+        with operators.called(calls), one_for_all_layers(model), torch.compiler.set_stance("default"):
             found = stepwise(runner, tokens)
     except Exception as error:  # the compilers of torch and of the system each raise their own
         take_back(stack)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from enum import Enum, auto
 
 import numpy as np
 import torch
@@ -16,6 +17,22 @@ MOST_SEQUENCES = 256
 """No more memory is taken than so many sequences of the greatest length fill."""
 
 
+class Layout(Enum):
+    """How keys and values lie in memory.
+
+    By pages, all heads of a page lie together: the kernel gives a CPU's memory in large pieces when they are first written, and
+    few tokens then touch few. A page's keys then lie with each number of all its tokens together.
+    """
+
+    BY_HEADS = auto()
+    BY_PAGES = auto()
+    BY_PAGES_WIDE = auto()
+    """With keys in float32, whatever the model's type."""
+
+    def key_dtype(self, dtype: torch.dtype) -> torch.dtype:
+        return torch.float32 if self is Layout.BY_PAGES_WIDE else dtype
+
+
 @dataclass(frozen=True)
 class Shape:
     """Of one layer's keys: learnt from a forward, because configurations name these numbers in many ways."""
@@ -26,11 +43,7 @@ class Shape:
 
 
 class KVCache:
-    """For each layer [heads, pages, tokens of a page, head size]: pages of one sequence lie anywhere.
-
-    In memory it may lie by pages, all heads of a page together: the kernel gives a CPU's memory in large pieces when they are
-    first written, and few tokens then touch few. A page's keys are then float32, each number of all its tokens together.
-    """
+    """For each layer [heads, pages, tokens of a page, head size]: pages of one sequence lie anywhere."""
 
     def __init__(
         self,
@@ -39,17 +52,23 @@ class KVCache:
         pages: int,
         dtype: torch.dtype,
         device: torch.device,
-        by_pages: bool = False,
+        layout: Layout = Layout.BY_HEADS,
     ) -> None:
-        self.token_bytes = bytes_per_token(shapes, dtype, by_pages=by_pages)
+        self.token_bytes = bytes_per_token(shapes, dtype, layout)
         self.pages = self.blank = pages
         """The page after the last one stays blank: where rows of a step are of different length, it stands for what they lack."""
         self.waste = pages + 1
         """The last page is written where a step computes more rows than there are, and never read for one that counts."""
         self.device = device
-        lay = lay_by_pages if by_pages else lay_by_heads
         # Zeros, because what a mask hides must still be finite: NaN times nothing is NaN.
-        self._layers = {layer: lay(shape, pages + 2, dtype, device) for layer, shape in shapes.items()}
+        self._layers = {
+            layer: lay(shape, pages + 2, dtype, device, layout) for layer, shape in shapes.items()
+        }
+
+    @property
+    def layers(self) -> list[int]:
+        """Their numbers."""
+        return list(self._layers)
 
     def layer(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Keys and values of one layer."""
@@ -62,19 +81,16 @@ class KVCache:
             values[:, pages] = 0
 
 
-def lay_by_heads(
-    shape: Shape, pages: int, dtype: torch.dtype, device: torch.device
+def lay(
+    shape: Shape, pages: int, dtype: torch.dtype, device: torch.device, layout: Layout
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    return (
-        zeros((shape.heads, pages, PAGE_TOKENS, shape.key_size), dtype, device),
-        zeros((shape.heads, pages, PAGE_TOKENS, shape.value_size), dtype, device),
-    )
-
-
-def lay_by_pages(
-    shape: Shape, pages: int, dtype: torch.dtype, device: torch.device
-) -> tuple[torch.Tensor, torch.Tensor]:
-    keys = zeros((pages, shape.heads, shape.key_size, PAGE_TOKENS), torch.float32, device)
+    """Keys and values of a layer, zeros."""
+    if layout is Layout.BY_HEADS:
+        return (
+            zeros((shape.heads, pages, PAGE_TOKENS, shape.key_size), dtype, device),
+            zeros((shape.heads, pages, PAGE_TOKENS, shape.value_size), dtype, device),
+        )
+    keys = zeros((pages, shape.heads, shape.key_size, PAGE_TOKENS), layout.key_dtype(dtype), device)
     values = zeros((pages, shape.heads, PAGE_TOKENS, shape.value_size), dtype, device)
     return keys.permute(1, 0, 3, 2), values.transpose(0, 1)
 
@@ -94,8 +110,8 @@ def zeros(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> t
     return torch.from_numpy(np.zeros(size, dtype=np.uint8)).view(dtype).view(shape)
 
 
-def bytes_per_token(shapes: dict[int, Shape], dtype: torch.dtype, *, by_pages: bool = False) -> int:
-    key_bytes = (torch.float32 if by_pages else dtype).itemsize
+def bytes_per_token(shapes: dict[int, Shape], dtype: torch.dtype, layout: Layout) -> int:
+    key_bytes = layout.key_dtype(dtype).itemsize
     return sum(
         shape.heads * (shape.key_size * key_bytes + shape.value_size * dtype.itemsize)
         for shape in shapes.values()

@@ -22,6 +22,7 @@ from realtime_serve.model.captured import NotCaptured
 from realtime_serve.model.compiling import NotCompiled, compile_layers, need_compiler
 from realtime_serve.model.crew import Crew
 from realtime_serve.model.memory import free_memory
+from realtime_serve.model.native import begin_to_build
 from realtime_serve.model.paths import pick_capture, pick_way
 from realtime_serve.model.processor import is_native, is_x86
 from realtime_serve.model.proof import prove, prove_captured
@@ -46,6 +47,7 @@ def load_runner(
     device = pick_device(load.device)
     if load.compile and device.type == "cpu":
         need_compiler()
+        begin_to_build()  # beside the weights, which are read meanwhile
     begin = time.monotonic()
     report(f"reading the weights in {directory}")
     config = read_config(directory)
@@ -54,7 +56,7 @@ def load_runner(
     model = read_model(directory, config, pick_dtype(load.dtype, device, config), device)
     length = pick_length(load.max_model_length, config)
     if device.type != "cpu" or capture is None:  # what is captured has one shape, bags grow with the rows
-        attention.way = pick_way(device, length)
+        attention.way = pick_way(device, length, compiled=load.compile)
     cache = make_cache(model, attention, length=length, fraction=load.kv_fraction)
     card, grammars = with_grammars(describe(directory, config, model, cache, length))
     seconds = round(time.monotonic() - begin, 1)
@@ -144,13 +146,13 @@ def make_cache(model: Any, attention: PagedAttention, *, length: int, fraction: 
     """Sized from the memory that is free now. Raises EngineFailed."""
     parameter = next(model.parameters())
     shapes = probe(model, attention, parameter.device)
-    by_pages = attention.way.by_pages
-    token_bytes = kv.bytes_per_token(shapes, parameter.dtype, by_pages=by_pages)
+    layout = attention.way.layout
+    token_bytes = kv.bytes_per_token(shapes, parameter.dtype, layout)
     pages = kv.count_pages(
         token_bytes=token_bytes, length=length, free=free_memory(parameter.device), fraction=fraction
     )
     return kv.KVCache(
-        shapes=shapes, pages=pages, dtype=parameter.dtype, device=parameter.device, by_pages=by_pages
+        shapes=shapes, pages=pages, dtype=parameter.dtype, device=parameter.device, layout=layout
     )
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import count
-from typing import Protocol
+from typing import Any, Protocol
 from weakref import WeakValueDictionary
 
 import torch
@@ -25,8 +27,8 @@ class Attention(Protocol):
 class Layer(Protocol):
     """A packed linear layer."""
 
-    def multiply(self, tokens: torch.Tensor) -> torch.Tensor:
-        """[..., in] → [..., out]"""
+    def product(self, tokens: torch.Tensor) -> torch.Tensor:
+        """[..., in] → [..., out], without its bias."""
 
 
 _LIBRARY = Library("realtime_serve", "DEF")
@@ -38,6 +40,20 @@ _LIBRARY.define("linear(Tensor tokens, Tensor layer, int size) -> Tensor")
 _attentions: WeakValueDictionary[int, Attention] = WeakValueDictionary()
 _layers: WeakValueDictionary[int, Layer] = WeakValueDictionary()
 _numbers = count()
+
+
+calls: Any = torch.ops.realtime_serve
+"""The operators that are written into code that is compiled now: these, or those of `native`."""
+
+
+@contextmanager
+def called(others: Any) -> Iterator[None]:
+    global calls  # noqa: PLW0603  # torch's compiler reads it while it looks through layers of all kinds
+    before, calls = calls, others
+    try:
+        yield
+    finally:
+        calls = before
 
 
 def own_attention(attention: Attention) -> int:
@@ -67,19 +83,19 @@ def _attend(  # noqa: PLR0917  # the operator's own signature
     return _attentions[owner].attend(int(layer), new, (scaling, window)).contiguous()
 
 
-def _attended(query: torch.Tensor, _key: torch.Tensor, value: torch.Tensor, *_: object) -> torch.Tensor:
+def attended(query: torch.Tensor, _key: torch.Tensor, value: torch.Tensor, *_: object) -> torch.Tensor:
     return query.new_empty(1, query.shape[2], query.shape[1], value.shape[3])
 
 
 def _linear(tokens: torch.Tensor, layer: torch.Tensor, _size: int) -> torch.Tensor:
-    return _layers[int(layer)].multiply(tokens)
+    return _layers[int(layer)].product(tokens)
 
 
-def _multiplied(tokens: torch.Tensor, _layer: torch.Tensor, size: int) -> torch.Tensor:
+def multiplied(tokens: torch.Tensor, _layer: torch.Tensor, size: int) -> torch.Tensor:
     return tokens.new_empty(*tokens.shape[:-1], size)
 
 
 _LIBRARY.impl("linear", _linear, "CPU")
 _LIBRARY.impl("attend", _attend, "CPU")
-register_fake("realtime_serve::attend", _attended, lib=_LIBRARY)
-register_fake("realtime_serve::linear", _multiplied, lib=_LIBRARY)
+register_fake("realtime_serve::attend", attended, lib=_LIBRARY)
+register_fake("realtime_serve::linear", multiplied, lib=_LIBRARY)

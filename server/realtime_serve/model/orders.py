@@ -5,7 +5,7 @@ A plain weight is put into a kernel's order anew at every multiplication: for a 
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 
@@ -34,11 +34,21 @@ class Order(Protocol):
         """Bytes that a multiplication reads."""
 
     @property
+    def bias(self) -> torch.Tensor | None:
+        """[out]"""
+
+    @property
     def number(self) -> torch.Tensor:
         """Under which compiled code finds it."""
 
     def multiply(self, tokens: torch.Tensor) -> torch.Tensor:
         """[..., in] → [..., out]"""
+
+    def product(self, tokens: torch.Tensor) -> torch.Tensor:
+        """The same without the bias, which compiled code adds with what it adds next."""
+
+    def own(self, calls: Any, number: int) -> None:
+        """Put what the product is made of under this number; see `native`."""
 
 
 class OneDNN:
@@ -51,14 +61,23 @@ class OneDNN:
         self.nbytes = weight.numel() * dtype.itemsize
         wanted = weight.detach().to(dtype).contiguous()
         self._weight = torch.ops.mkldnn._reorder_linear_weight(wanted, ROWS)  # noqa: SLF001  # torch offers no public way
-        self._bias = None if bias is None else bias.detach().to(dtype)
+        self.bias = None if bias is None else bias.detach().to(dtype)
         self.number = own_layer(self)
 
     def multiply(self, tokens: torch.Tensor) -> torch.Tensor:
+        return self._multiply(tokens, self.bias)
+
+    def product(self, tokens: torch.Tensor) -> torch.Tensor:
+        return self._multiply(tokens, None)
+
+    def _multiply(self, tokens: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
         result: torch.Tensor = torch.ops.mkldnn._linear_pointwise(  # noqa: SLF001
-            tokens, self._weight, self._bias, "none", [], ""
+            tokens, self._weight, bias, "none", [], ""
         )
         return result
+
+    def own(self, calls: Any, number: int) -> None:
+        calls.own_weight(number, self._weight)
 
 
 class Halves:
@@ -71,14 +90,20 @@ class Halves:
         """weight: [out, in]; see `fits`."""
         self.nbytes = weight.numel() * torch.float16.itemsize
         wide = weight.detach().to(torch.float32).contiguous()
-        self._packed = torch.ops.quantized.linear_prepack_fp16(
-            wide, None if bias is None else bias.detach().to(torch.float32)
-        )
+        self._packed = torch.ops.quantized.linear_prepack_fp16(wide, None)
+        self.bias = None if bias is None else bias.detach().to(torch.float32)
         self.number = own_layer(self)
 
     def multiply(self, tokens: torch.Tensor) -> torch.Tensor:
+        found = self.product(tokens)
+        return found if self.bias is None else found.add_(self.bias)
+
+    def product(self, tokens: torch.Tensor) -> torch.Tensor:
         result: torch.Tensor = torch.ops.quantized.linear_dynamic_fp16(tokens, self._packed)
         return result
+
+    def own(self, calls: Any, number: int) -> None:
+        calls.own_packed(number, self._packed)
 
 
 def fits(weight: torch.Tensor) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from transformers.pytorch_utils import Conv1D
 
+from realtime_serve.model import operators
 from realtime_serve.model.orders import Order, pick_order
 
 SIBLINGS = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
@@ -25,9 +26,9 @@ class PackedLinear(torch.nn.Module):  # type: ignore[misc]
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         wanted = tokens.to(self.order.dtype)
         if torch.compiler.is_compiling():
-            found: torch.Tensor = torch.ops.realtime_serve.linear(
-                wanted, self.order.number, self.out_features
-            )
+            found: torch.Tensor = operators.calls.linear(wanted, self.order.number, self.out_features)
+            if self.order.bias is not None:
+                found = found + self.order.bias
         else:
             found = self.order.multiply(wanted)
         return found.to(tokens.dtype)

@@ -15,6 +15,7 @@ from realtime_serve.model.captured import CapturedDecode, NotCaptured
 from realtime_serve.model.crew import Crew
 from realtime_serve.model.floor import packed_in, read_bandwidth, step_bytes
 from realtime_serve.model.kv import PAGE_TOKENS, KVCache
+from realtime_serve.model.native import NativeAttention
 from realtime_serve.model.sampler import sample
 from realtime_serve.model.static import StaticPlan
 from realtime_serve.model.step import StepPlan
@@ -40,7 +41,8 @@ class TransformersRunner:
         self.page_size = PAGE_TOKENS
         self._model = model
         self._attention = attention
-        self._cache = self._attention.cache = cache
+        self._cache = cache
+        attention.use(cache)
         self._grammars = grammars
         self._crew = crew
         parameter = next(model.parameters())
@@ -67,6 +69,11 @@ class TransformersRunner:
     def multiplies(self) -> str:
         """In which types linear layers lie and multiply; empty where they are in no order of the processor's."""
         return packed_in(self._model)
+
+    @property
+    def native(self) -> NativeAttention | None:
+        """See `attention.Way`."""
+        return self._attention.way.native
 
     @property
     def path(self) -> str:
@@ -97,9 +104,8 @@ class TransformersRunner:
         tokens = [token for row in batch.rows for token in row.tokens]
         positions = [position for row in batch.rows for position in range(row.start, row.end)]
         self._clean(batch)
-        self._attention.plan = StepPlan(
-            batch, self._cache.blank, self._device, ragged=self._attention.way.is_ragged
-        )
+        ragged = self._attention.way.is_ragged
+        self._attention.begin(StepPlan(batch, self._cache.blank, self._device, ragged=ragged))
         output = self._model(
             input_ids=torch.tensor([tokens], device=self._device),
             position_ids=torch.tensor([positions], device=self._device),

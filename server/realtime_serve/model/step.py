@@ -126,13 +126,34 @@ class Beginning:
     """Prompts of which nothing is computed yet: they see nothing but themselves."""
 
     def __init__(self, rows: list[Placed], device: torch.device) -> None:
-        lengths = torch.tensor([len(placed.row.tokens) for placed in rows], device=device)[:, None]
-        places = torch.arange(int(lengths.max()), device=device)
-        firsts = torch.tensor([placed.first for placed in rows], device=device)[:, None]
-        self.tokens = firsts + torch.minimum(places, lengths - 1)
-        """[rows, longest]: places in the step; a shorter row's last token stands for those that it lacks."""
-        self.real = (places < lengths).flatten()
-        self.written = self.tokens.flatten()[self.real]
+        counts = [len(placed.row.tokens) for placed in rows]
+        self.rows, self.longest = len(rows), max(counts)
+        begin, end = rows[0].first, rows[0].first + self.rows * self.longest
+        firsts = [placed.first for placed in rows]
+        even = min(counts) == self.longest and firsts == [*range(begin, end, self.longest)]
+        self._span = slice(begin, end) if even else None
+        if even:
+            return
+        lengths = torch.tensor(counts, device=device)[:, None]
+        places = torch.arange(self.longest, device=device)
+        tokens = torch.tensor(firsts, device=device)[:, None] + torch.minimum(places, lengths - 1)
+        self._tokens = tokens.flatten()
+        """Places in the step; a shorter row's last token stands for those that it lacks."""
+        self._real = (places < lengths).flatten()
+        self._written = self._tokens[self._real]
+
+    def of(self, tensor: torch.Tensor) -> torch.Tensor:
+        """[heads, tokens of the step, size] → [rows, heads, longest, size]"""
+        mine = tensor.index_select(1, self._tokens) if self._span is None else tensor[:, self._span]
+        return mine.unflatten(1, (self.rows, self.longest)).transpose(0, 1)
+
+    def write(self, output: torch.Tensor, answer: torch.Tensor) -> None:
+        """What is real of [rows, heads, longest, size] to [tokens of the step, heads, size]."""
+        flat = answer.transpose(1, 2).flatten(0, 1)
+        if self._span is None:
+            output[self._written] = flat[self._real]
+        else:
+            output[self._span] = flat
 
 
 class Continuing:
@@ -205,8 +226,8 @@ class StepPlan:
         for row in batch.rows:
             rows.append(Placed(row, first))
             first += len(row.tokens)
-        places = torch.tensor([place for row in batch.rows for place in slots(row)], device=device)
-        self._spots = places // PAGE_TOKENS, places % PAGE_TOKENS
+        self.places = torch.tensor([place for row in batch.rows for place in slots(row)], device=device)
+        """Of each token in the cache, counted in tokens."""
         decoding, prompts = rows[: batch.decoding], rows[batch.decoding :]
         fresh = [placed for placed in prompts if placed.row.start == 0]
         groups = [decoding] * bool(decoding) if ragged else alike(decoding, pages_seen)
@@ -227,6 +248,11 @@ class StepPlan:
         """Write keys or values of the step's tokens, [heads, tokens, size], into a layer's pages."""
         pages, places = self._spots
         cached[:, pages, places] = tokens.to(cached.dtype)
+
+    @cached_property
+    def _spots(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Pages, and places in them."""
+        return self.places // PAGE_TOKENS, self.places % PAGE_TOKENS
 
 
 def slots(row: Row) -> list[int]:

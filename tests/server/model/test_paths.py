@@ -89,7 +89,7 @@ def test_a_gpu_without_triton_goes_on_without_it_and_says_so_once(monkeypatch, c
 
 
 def test_a_gpu_on_which_the_kernels_cannot_start_goes_on_without_them(monkeypatch, caplog):
-    def no_compiler(decode, device):
+    def no_compiler(way, device):
         raise RuntimeError("Failed to find C compiler")
 
     monkeypatch.setattr(paths, "try_out", no_compiler)
@@ -98,7 +98,7 @@ def test_a_gpu_on_which_the_kernels_cannot_start_goes_on_without_them(monkeypatc
 
 
 def test_a_gpu_that_computes_them_rightly_uses_them(monkeypatch):
-    monkeypatch.setattr(paths, "try_out", lambda decode, _: try_out(decode, CPU))  # interpreted
+    monkeypatch.setattr(paths, "try_out", lambda way, _: try_out(way, CPU))  # interpreted
     way = pick_way(CUDA, 256)
     assert way == TRITON
     assert isinstance(pick_capture(CUDA, way), CudaGraphs)
@@ -111,7 +111,7 @@ def test_kernels_that_answer_otherwise_are_found_out():
         return found
 
     with pytest.raises(KernelsWrong, match="differ"):
-        try_out(wrong, CPU)
+        try_out(Way("wrong", wrong), CPU)
 
 
 def test_a_model_says_the_same_through_the_kernels_captured_or_not(tiny, load):

@@ -1,0 +1,85 @@
+"""What compiled layers call, in C++: attention of rows of one token over their pages, and packed layers.
+
+Torch's compiler, which makes code of the layers, makes it of `cpp/` too: flags, vectors and threads are those of torch. Python
+in between took as long as a tenth of a step of one row: between two calls, weights stream by and push its code out of the cache.
+Where it is not there, the operators of `operators` and the embedding bags of `bags` do the same.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.library import register_fake
+
+from realtime_serve.model import operators
+from realtime_serve.model.kv import KVCache
+from realtime_serve.model.operators import How, New
+from realtime_serve.model.orders import Order
+from realtime_serve.model.step import Rows, StepPlan
+
+SOURCES = ("paged_attention.cpp", "operators.cpp")
+NAMESPACE = "realtime_serve_native"
+
+
+@cache
+def begin_to_build() -> Callable[[], Any]:
+    """Some 20 seconds of work for a process beside this one; what comes back waits for its end, and raises what it raised."""
+    from torch._inductor.codecache import CppCodeCache  # noqa: PLC0415  # seconds to import, and torch has no public way
+
+    source = "\n".join((Path(__file__).parent / "cpp" / name).read_text() for name in SOURCES)
+    found: Callable[[], Any] = CppCodeCache.load_async(
+        source, needs_vec_isa=True, submit_fn=ThreadPoolExecutor(1).submit
+    )
+    return found
+
+
+@cache
+def calls() -> Any:
+    """The operators. Raises what compilers raise."""
+    begin_to_build()()
+    register_fake(f"{NAMESPACE}::attend", operators.attended)
+    register_fake(f"{NAMESPACE}::linear", operators.multiplied)
+    return getattr(torch.ops, NAMESPACE)
+
+
+class NativeAttention:
+    """Over a cache that lies by pages, in the model's type; see `kv.Layout`."""
+
+    def __init__(self) -> None:
+        """Raises what compilers raise."""
+        self.calls = calls()
+
+    def put(self, plan: StepPlan, new: New, cached: tuple[torch.Tensor, torch.Tensor]) -> None:
+        """Write the keys and values of all tokens of the step to their pages."""
+        self.calls.write(*cached, *new[1:], plan.places)
+
+    def decode(
+        self, rows: Rows, new: New, cached: tuple[torch.Tensor, torch.Tensor], how: How
+    ) -> torch.Tensor:
+        """[rows, heads, size]"""
+        found: torch.Tensor = self.calls.decode(rows.of(new[0]), *cached, rows.table, rows.lengths, *how)
+        return found
+
+    def own_cache(self, owner: int, cache: KVCache) -> None:
+        """From now on compiled code finds it under this number."""
+        for layer in cache.layers:
+            self.calls.own_cache(owner, layer, *cache.layer(layer))
+        weakref.finalize(cache, self.calls.disown_attention, owner)
+
+    def own_layer(self, order: Order) -> None:
+        """Likewise, under its own."""
+        number = int(order.number)
+        order.own(self.calls, number)
+        weakref.finalize(order, self.calls.disown_layer, number)
+
+    def begin(self, owner: int, plan: StepPlan) -> None:
+        """The step that compiled code computes next."""
+        only = plan.only
+        tables = (None, None) if only is None else (only.table, only.lengths)
+        self.calls.begin_step(owner, plan.places, *tables)
