@@ -3,6 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 PYTHON := .venv/bin/python
+CPP := $(wildcard server/realtime_serve/model/cpp/*.cpp)
 RESULTS := $(or $(RTS_CACHE),$(HOME)/.cache/realtime-serve)/results
 
 .PHONY: help
@@ -30,9 +31,10 @@ test: venv ## everything: check, then the tests on a real cluster
 check: venv lint types layers verify quick ## lint, types, layers, generated files, quick tests: what to run before each commit
 
 .PHONY: lint
-lint: venv ## ruff, both as linter and as formatter
+lint: venv ## ruff, both as linter and as formatter, and clang-format
 	@$(PYTHON) -m ruff check .
 	@$(PYTHON) -m ruff format --check .
+	@.venv/bin/clang-format --dry-run --Werror $(CPP)
 
 .PHONY: types
 types: venv ## mypy --strict
@@ -70,6 +72,7 @@ generate: venv ## write the generated files anew
 fmt: venv ## format, and mend what the linter can
 	@$(PYTHON) -m ruff check --fix .
 	@$(PYTHON) -m ruff format .
+	@.venv/bin/clang-format -i $(CPP)
 
 .PHONY: images
 images: venv ## build both images and push them to the local registry

@@ -29,10 +29,12 @@ class Outcome:
     seconds: float
 
 
+CPP = sorted(str(path) for path in (ROOT / "server").rglob("*.cpp"))
 PYTEST = (sys.executable, "-m", "pytest", "-q")
 STAGES = (
     Stage("lint", (sys.executable, "-m", "ruff", "check", ".")),
     Stage("format", (sys.executable, "-m", "ruff", "format", "--check", ".")),
+    Stage("C++ format", (str(Path(sys.executable).with_name("clang-format")), "--dry-run", "--Werror", *CPP)),
     Stage("types", (sys.executable, "-m", "mypy")),
     Stage("layers", (str(Path(sys.executable).with_name("lint-imports")), "--no-cache")),
     Stage("verify", (sys.executable, "-m", "hack.generate", "--check")),

@@ -30,7 +30,7 @@ def build(name: str) -> Pushed:
     with alone("images"):  # two builds at once would both install torch
         registry.up()
         engine, image = find_engine(), inputs.IMAGES[name]
-        base = base_image(engine)
+        base = base_image(engine, image)
         dependencies = inputs.dependencies_tag(image, base)
         labels = inputs.labels(image)
         tag = inputs.code_tag(image, dependencies, labels)

@@ -30,6 +30,8 @@ class Image:
     """The Python package that is copied in, relative to the repository's root."""
     extras: tuple[str, ...]
     """Of pyproject.toml, that its Dockerfile installs."""
+    debian: tuple[str, ...] = ()
+    """Packages that it needs beyond Python: a base that is made here has them, another one gets them from its Dockerfile."""
 
     @property
     def dockerfile(self) -> Path:
@@ -41,7 +43,9 @@ class Image:
 
 
 IMAGES = {
-    "server": Image("server", Path("server/realtime_serve"), ("server", "redis")),
+    "server": Image(
+        "server", Path("server/realtime_serve"), ("server", "redis", "otel"), ("g++", "libpython3-dev")
+    ),
     "operator": Image("operator", Path("operator/inference_operator"), ("operator",)),
 }
 

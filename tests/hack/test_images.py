@@ -45,7 +45,7 @@ def change(path, old, new):
 def test_the_operator_pulls_in_no_torch_and_the_server_does():
     assert "torch" in inputs.closure(["torch"])
     operator = inputs.pins(inputs.read_extras(inputs.ROOT / "pyproject.toml", ["operator"]))
-    server = inputs.pins(inputs.read_extras(inputs.ROOT / "pyproject.toml", ["server", "redis"]))
+    server = inputs.pins(inputs.read_extras(inputs.ROOT / "pyproject.toml", ["server", "redis", "otel"]))
     assert not [line for line in operator if line.startswith(("torch", "nvidia", "transformers"))]
     assert [line for line in server if line.startswith("torch==")]
     assert [line for line in server if line.startswith("nvidia-")]

@@ -203,3 +203,10 @@ def test_a_field_that_we_stop_to_ask_for_is_noticed():
     less = seal({"metadata": {"annotations": {"a": "1"}}})
     assert manifests.in_sync(more, json.loads(json.dumps(more)))
     assert not manifests.in_sync(less, more)
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_a_fleet_is_told_to_compile_where_that_is_asked_for(asked):
+    deployment = rendered(SMALL | {"server": {"compile": asked}})["deployment"]
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    assert ("--compile=on" in container["args"]) == asked

@@ -1,4 +1,4 @@
-"""A collector of OpenTelemetry spans on 127.0.0.1: OTLP over HTTP, as protobuf."""
+"""A collector of OpenTelemetry spans: OTLP over HTTP, as protobuf."""
 
 from __future__ import annotations
 
@@ -57,16 +57,16 @@ class Collector:
 
 
 @contextlib.asynccontextmanager
-async def collector() -> AsyncIterator[Collector]:
+async def collector(host: str = "127.0.0.1") -> AsyncIterator[Collector]:
     running = Collector()
     running.answers.set()
     app = web.Application()
     app.router.add_post("/v1/traces", running.take)
     runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
+    site = web.TCPSite(runner, host, 0)
     await site.start()
-    running.url = f"http://127.0.0.1:{site.port}"
+    running.url = f"http://{host}:{site.port}"
     try:
         yield running
     finally:

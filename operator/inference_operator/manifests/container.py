@@ -65,6 +65,8 @@ def _arguments(model_name: str, spec: Spec) -> list[str]:
         "pod-annotations": "/etc/podinfo/annotations",
         "drain-timeout": spec.rollout.drain_timeout_seconds,
     }
+    if spec.server.compile:
+        flags["compile"] = "on"
     if source.scheme != "hf":
         del flags["model-revision"]
     if not source.sha256:

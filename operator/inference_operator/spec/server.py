@@ -96,6 +96,8 @@ class Server(Section, frozen=True, kw_only=True):
     affinity: dict[str, Any] = field(default_factory=dict)
     runtime_class_name: Name = ""
     priority_class_name: Name = ""
+    compile: bool = False
+    """Layers become code made for the node's processor."""
     restarted_at: Annotated[str, Meta(max_length=64)] = ""
     """Any text; a change of it is nothing but a new revision, whose pods are made anew."""
 

@@ -42,7 +42,8 @@ void disown_layer(int64_t number) { layers().erase(number); }
 void disown_attention(int64_t owner) { attentions().erase(owner); }
 
 // Without tables: the step is more than rows of one token.
-void begin_step(int64_t owner, const Tensor& places, const optional<Tensor>& table, const optional<Tensor>& lengths) {
+void begin_step(int64_t owner, const Tensor& places, const optional<Tensor>& table,
+                const optional<Tensor>& lengths) {
   auto& own = attentions().at(owner);
   own.is_decode = table.has_value();
   own.places = places;
@@ -84,18 +85,19 @@ void by_type(at::ScalarType type, Run run) {
 }
 
 // Cached keys and values: [heads that share, pages, PAGE, size], of a cache that lies by pages.
-void write_tokens(const Tensor& keys, const Tensor& values, const Tensor& key, const Tensor& value, const Tensor& places) {
+void write_tokens(const Tensor& keys, const Tensor& values, const Tensor& key, const Tensor& value,
+                  const Tensor& places) {
   const Tensor new_key = ready(key, keys), new_value = ready(value, values);
   by_type(keys.scalar_type(), [&](auto kind) {
     using T = decltype(kind);
-    write<T>(places.const_data_ptr<int64_t>(), places.numel(), sizes(keys, values), fresh<T>(new_key), fresh<T>(new_value),
-             keys.mutable_data_ptr<T>(), values.mutable_data_ptr<T>());
+    write<T>(places.const_data_ptr<int64_t>(), places.numel(), sizes(keys, values), fresh<T>(new_key),
+             fresh<T>(new_value), keys.mutable_data_ptr<T>(), values.mutable_data_ptr<T>());
   });
 }
 
 // [rows, heads, size]
-Tensor decode_rows(const Tensor& query, const Tensor& keys, const Tensor& values, const Tensor& table, const Tensor& lengths,
-                   optional<double> scaling, optional<int64_t> window) {
+Tensor decode_rows(const Tensor& query, const Tensor& keys, const Tensor& values, const Tensor& table,
+                   const Tensor& lengths, optional<double> scaling, optional<int64_t> window) {
   const Tensor asked = ready(query, keys);
   const Rows rows{asked.size(1), table.size(1), window.value_or(0), table.const_data_ptr<int32_t>(),
                   lengths.const_data_ptr<int32_t>()};
@@ -110,33 +112,41 @@ Tensor decode_rows(const Tensor& query, const Tensor& keys, const Tensor& values
 }
 
 // [1, heads, tokens, size] → [1, tokens, heads, size]
-Tensor attend(const Tensor& query, const Tensor& key, const Tensor& value, const Tensor& layer, optional<double> scaling,
-              optional<int64_t> window, int64_t owner) {
+Tensor attend(const Tensor& query, const Tensor& key, const Tensor& value, const Tensor& layer,
+              optional<double> scaling, optional<int64_t> window, int64_t owner) {
   const auto& own = attentions().at(owner);
   if (own.is_decode) {
     const auto& [keys, values] = own.cached.at(*layer.const_data_ptr<int64_t>());
     write_tokens(keys, values, key[0], value[0], own.places);
     return decode_rows(query[0], keys, values, own.table, own.lengths, scaling, window).unsqueeze(0);
   }
-  using Attend = Tensor(const Tensor&, const Tensor&, const Tensor&, const Tensor&, optional<double>, optional<int64_t>, int64_t);
-  static const auto in_python = c10::Dispatcher::singleton().findSchemaOrThrow("realtime_serve::attend", "").typed<Attend>();
+  using Attend = Tensor(const Tensor&, const Tensor&, const Tensor&, const Tensor&, optional<double>,
+                        optional<int64_t>, int64_t);
+  static const auto in_python =
+      c10::Dispatcher::singleton().findSchemaOrThrow("realtime_serve::attend", "").typed<Attend>();
   return in_python.call(query, key, value, layer, scaling, window, owner);
 }
 
 }  // namespace
 
 TORCH_LIBRARY_FRAGMENT(realtime_serve_native, library) {
-  library.def("own_packed(int number, __torch__.torch.classes.quantized.LinearPackedParamsBase layer) -> ()", own_packed);
+  library.def("own_packed(int number, __torch__.torch.classes.quantized.LinearPackedParamsBase layer) -> ()",
+              own_packed);
   library.def("own_weight(int number, Tensor weight) -> ()", own_weight);
   library.def("own_cache(int owner, int layer, Tensor keys, Tensor values) -> ()", own_cache);
   library.def("disown_layer(int number) -> ()", disown_layer);
   library.def("disown_attention(int owner) -> ()", disown_attention);
   library.def("begin_step(int owner, Tensor places, Tensor? table, Tensor? lengths) -> ()", begin_step);
-  library.def("write(Tensor(a!) keys, Tensor(b!) values, Tensor key, Tensor value, Tensor places) -> ()", write_tokens);
-  library.def("decode(Tensor query, Tensor keys, Tensor values, Tensor table, Tensor lengths, float? scaling, int? window) -> Tensor",
-              decode_rows);
+  library.def("write(Tensor(a!) keys, Tensor(b!) values, Tensor key, Tensor value, Tensor places) -> ()",
+              write_tokens);
+  library.def(
+      "decode(Tensor query, Tensor keys, Tensor values, Tensor table, Tensor lengths, float? scaling, int? "
+      "window) -> Tensor",
+      decode_rows);
   library.def("linear(Tensor tokens, Tensor layer, int size) -> Tensor");
-  library.def("attend(Tensor query, Tensor key, Tensor value, Tensor layer, float? scaling, int? window, int owner) -> Tensor");
+  library.def(
+      "attend(Tensor query, Tensor key, Tensor value, Tensor layer, float? scaling, int? window, int owner) "
+      "-> Tensor");
 }
 
 TORCH_LIBRARY_IMPL(realtime_serve_native, CPU, library) {

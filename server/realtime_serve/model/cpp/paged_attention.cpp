@@ -33,9 +33,11 @@ using Floats = at::vec::Vectorized<float>;
 
 constexpr int64_t WIDTH = Floats::size();
 constexpr int64_t PAGE = 16;  // tokens
-constexpr int64_t MOST = 4;   // heads of a share whose sums one thread makes together, from keys and values widened once
+constexpr int64_t MOST =
+    4;  // heads of a share whose sums one thread makes together, from keys and values widened once
 
-// Sums of each head at once: so many that none waits for the one before it, so few that they stay in registers.
+// Sums of each head at once: so many that none waits for the one before it, so few that they stay in
+// registers.
 constexpr int64_t sums_at_once(int64_t heads) { return heads > 2 ? 2 : 4; }
 
 template <typename T>
@@ -49,7 +51,7 @@ Floats widen(const T* from) {
   }
 }
 
-// What a row sees: places of its table, and of their tokens those from `begin` to `end`.
+// What a row sees of one head that is shared.
 template <typename T>
 struct Pages {
   const T* block;  // of the first page
@@ -95,9 +97,11 @@ void soften(float* scores, int64_t count) {
   at::vec::map<float>([&](Floats weight) { return weight * share; }, scores, scores, count);
 }
 
-// VECTORS of each head's answer, from number `at` on. weights: [HEADS, columns]; values: [PAGE, size]; answers: [HEADS, size]
+// VECTORS of each head's answer, from number `at` on. weights: [HEADS, columns]; values: [PAGE, size];
+// answers: [HEADS, size]
 template <int64_t HEADS, int64_t VECTORS, typename T>
-void weigh(const float* weights, int64_t columns, const Pages<T>& values, int64_t size, int64_t at, T* answers) {
+void weigh(const float* weights, int64_t columns, const Pages<T>& values, int64_t size, int64_t at,
+           T* answers) {
   Floats sums[HEADS][VECTORS];
   for (auto& of_head : sums) std::fill(of_head, of_head + VECTORS, Floats(0));
   for (int64_t page = 0; page < values.count; ++page) {
@@ -106,7 +110,8 @@ void weigh(const float* weights, int64_t columns, const Pages<T>& values, int64_
       for (int64_t vector = 0; vector < VECTORS; ++vector) {
         const Floats value = widen(row + vector * WIDTH);
         for (int64_t head = 0; head < HEADS; ++head) {
-          sums[head][vector] = at::vec::fmadd(Floats(weights[head * columns + token]), value, sums[head][vector]);
+          sums[head][vector] =
+              at::vec::fmadd(Floats(weights[head * columns + token]), value, sums[head][vector]);
         }
       }
     }
@@ -120,11 +125,13 @@ void weigh(const float* weights, int64_t columns, const Pages<T>& values, int64_
 
 // A number of each head's answer, where what is left fills no vector.
 template <int64_t HEADS, typename T>
-void weigh_one(const float* weights, int64_t columns, const Pages<T>& values, int64_t size, int64_t at, T* answers) {
+void weigh_one(const float* weights, int64_t columns, const Pages<T>& values, int64_t size, int64_t at,
+               T* answers) {
   for (int64_t head = 0; head < HEADS; ++head) {
     float sum = 0;
     for (int64_t token = 0; token < values.count * PAGE; ++token) {
-      sum += weights[head * columns + token] * static_cast<float>(values[token / PAGE][token % PAGE * size + at]);
+      sum += weights[head * columns + token] *
+             static_cast<float>(values[token / PAGE][token % PAGE * size + at]);
     }
     answers[head * size + at] = sum;
   }
@@ -134,7 +141,8 @@ template <int64_t HEADS, typename T>
 void weigh_all(const float* weights, int64_t columns, const Pages<T>& values, int64_t size, T* answers) {
   constexpr int64_t VECTORS = sums_at_once(HEADS);
   int64_t at = 0;
-  for (; at + VECTORS * WIDTH <= size; at += VECTORS * WIDTH) weigh<HEADS, VECTORS>(weights, columns, values, size, at, answers);
+  for (; at + VECTORS * WIDTH <= size; at += VECTORS * WIDTH)
+    weigh<HEADS, VECTORS>(weights, columns, values, size, at, answers);
   for (; at + WIDTH <= size; at += WIDTH) weigh<HEADS, 1>(weights, columns, values, size, at, answers);
   for (; at < size; ++at) weigh_one<HEADS>(weights, columns, values, size, at, answers);
 }
@@ -144,10 +152,11 @@ struct Room {
   std::vector<float> queries, scores;
 };
 
-// HEADS of a share, one row. hidden: tokens of the first page that it no longer sees; seen: up to which it does
+// HEADS of a share, one row. hidden: tokens of the first page that it no longer sees; seen: up to which it
+// does
 template <int64_t HEADS, typename T>
-void attend_heads(const Heads& heads, const T* query, int64_t stride, const Pages<T>& keys, const Pages<T>& values, int64_t hidden, int64_t seen,
-            Room& room, T* answers) {
+void attend_heads(const Heads& heads, const T* query, int64_t stride, const Pages<T>& keys,
+                  const Pages<T>& values, int64_t hidden, int64_t seen, Room& room, T* answers) {
   const int64_t columns = keys.count * PAGE, size = heads.key_size;
   room.queries.resize(HEADS * size);
   room.scores.resize(HEADS * columns);
@@ -169,9 +178,20 @@ void attend_heads(const Heads& heads, const T* query, int64_t stride, const Page
   weigh_all<HEADS>(scores, columns, values, heads.value_size, answers);
 }
 
-// keys: [pages, shared, key_size, PAGE]; values: [pages, shared, PAGE, value_size]; answers: [rows, heads, value_size]
+template <typename T, int64_t HEADS = MOST>
+void attend_some(int64_t together, const Heads& heads, const T* query, int64_t stride, const Pages<T>& keys,
+                 const Pages<T>& values, int64_t hidden, int64_t seen, Room& room, T* answers) {
+  if (together == HEADS)
+    return attend_heads<HEADS>(heads, query, stride, keys, values, hidden, seen, room, answers);
+  if constexpr (HEADS > 1)
+    attend_some<T, HEADS - 1>(together, heads, query, stride, keys, values, hidden, seen, room, answers);
+}
+
+// keys: [pages, shared, key_size, PAGE]; values: [pages, shared, PAGE, value_size]; answers: [rows, heads,
+// value_size]
 template <typename T>
-void decode(const Rows& rows, const Heads& heads, const Fresh<T>& query, const T* keys, const T* values, T* answers) {
+void decode(const Rows& rows, const Heads& heads, const Fresh<T>& query, const T* keys, const T* values,
+            T* answers) {
   const int64_t group = heads.count / heads.shared, parts = (group + MOST - 1) / MOST;
 #pragma omp parallel
   {
@@ -179,15 +199,17 @@ void decode(const Rows& rows, const Heads& heads, const Fresh<T>& query, const T
 #pragma omp for schedule(dynamic)
     for (int64_t task = 0; task < rows.count * heads.shared * parts; ++task) {
       const int64_t row = task / (heads.shared * parts), share = task / parts % heads.shared;
-      const int64_t head = share * group + task % parts * MOST, together = std::min(MOST, (share + 1) * group - head);
-      const int64_t end = rows.lengths[row], begin = rows.window ? std::max<int64_t>(0, end - rows.window) : 0;
+      const int64_t head = share * group + task % parts * MOST,
+                    together = std::min(MOST, (share + 1) * group - head);
+      const int64_t end = rows.lengths[row],
+                    begin = rows.window ? std::max<int64_t>(0, end - rows.window) : 0;
       const int64_t first = begin / PAGE, count = (end + PAGE - 1) / PAGE - first;
       const int32_t* table = rows.table + row * rows.most_pages + first;
       const int64_t key_block = heads.key_size * PAGE, value_block = heads.value_size * PAGE;
       const Pages<T> key_pages{keys + share * key_block, heads.shared * key_block, table, count};
       const Pages<T> value_pages{values + share * value_block, heads.shared * value_block, table, count};
-      const auto attend_some = together == 1 ? attend_heads<1, T> : together == 2 ? attend_heads<2, T> : together == 3 ? attend_heads<3, T> : attend_heads<4, T>;
-      attend_some(heads, query.of(head, row), query.head_stride, key_pages, value_pages, begin - first * PAGE, end - first * PAGE, room,
+      attend_some(together, heads, query.of(head, row), query.head_stride, key_pages, value_pages,
+                  begin - first * PAGE, end - first * PAGE, room,
                   answers + (row * heads.count + head) * heads.value_size);
     }
   }
@@ -195,7 +217,8 @@ void decode(const Rows& rows, const Heads& heads, const Fresh<T>& query, const T
 
 // places: of each token in the cache, counted in tokens
 template <typename T>
-void write(const int64_t* places, int64_t count, const Heads& heads, const Fresh<T>& key, const Fresh<T>& value, T* keys, T* values) {
+void write(const int64_t* places, int64_t count, const Heads& heads, const Fresh<T>& key,
+           const Fresh<T>& value, T* keys, T* values) {
 #pragma omp parallel for if (count > 1)
   for (int64_t token = 0; token < count; ++token) {
     const int64_t page = places[token] / PAGE, place = places[token] % PAGE;
