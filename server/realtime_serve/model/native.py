@@ -18,7 +18,7 @@ import torch
 from torch.library import register_fake
 
 from realtime_serve.model import operators
-from realtime_serve.model.kv import KVCache
+from realtime_serve.model.kv import PAGE_TOKENS, KVCache
 from realtime_serve.model.operators import How, New
 from realtime_serve.model.orders import Order
 from realtime_serve.model.step import Rows, StepPlan
@@ -32,10 +32,11 @@ def begin_to_build() -> Callable[[], Any]:
     """Some 20 seconds of work for a process beside this one; what comes back waits for its end, and raises what it raised."""
     from torch._inductor.codecache import CppCodeCache  # noqa: PLC0415  # seconds to import, and torch has no public way
 
-    source = "\n".join((Path(__file__).parent / "cpp" / name).read_text() for name in SOURCES)
-    found: Callable[[], Any] = CppCodeCache.load_async(
-        source, needs_vec_isa=True, submit_fn=ThreadPoolExecutor(1).submit
-    )
+    parts = [(Path(__file__).parent / "cpp" / name).read_text() for name in SOURCES]
+    source = "\n".join((f"#define PAGE_TOKENS {PAGE_TOKENS}", *parts))
+    pool = ThreadPoolExecutor(1)
+    found: Callable[[], Any] = CppCodeCache.load_async(source, needs_vec_isa=True, submit_fn=pool.submit)
+    pool.shutdown(wait=False)  # its thread ends with the build
     return found
 
 

@@ -108,7 +108,7 @@ Tensor decode_rows(const Tensor& query, const Tensor& keys, const Tensor& values
     decode<T>(rows, heads, fresh<T>(asked), keys.const_data_ptr<T>(), values.const_data_ptr<T>(),
               answers.mutable_data_ptr<T>());
   });
-  return answers;
+  return answers.to(query.scalar_type());
 }
 
 // [1, heads, tokens, size] → [1, tokens, heads, size]

@@ -32,7 +32,8 @@ struct Fresh {
 using Floats = at::vec::Vectorized<float>;
 
 constexpr int64_t WIDTH = Floats::size();
-constexpr int64_t PAGE = 16;  // tokens
+constexpr int64_t PAGE = PAGE_TOKENS;
+static_assert(PAGE % WIDTH == 0);
 constexpr int64_t MOST =
     4;  // heads of a share whose sums one thread makes together, from keys and values widened once
 
