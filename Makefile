@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 PYTHON := .venv/bin/python
-CPP := $(wildcard server/realtime_serve/model/cpp/*.cpp)
+CPP := $(wildcard server/realtime_serve/model/cpp/*.cpp server/realtime_serve/model/cpp/*/*.h)
 RESULTS := $(or $(RTS_CACHE),$(HOME)/.cache/realtime-serve)/results
 
 .PHONY: help

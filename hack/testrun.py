@@ -29,7 +29,7 @@ class Outcome:
     seconds: float
 
 
-CPP = sorted(str(path) for path in (ROOT / "server").rglob("*.cpp"))
+CPP = sorted(str(path) for path in (ROOT / "server").rglob("*.*") if path.suffix in {".cpp", ".h"})
 PYTEST = (sys.executable, "-m", "pytest", "-q")
 STAGES = (
     Stage("lint", (sys.executable, "-m", "ruff", "check", ".")),

@@ -7,6 +7,7 @@ Where it is not there, the operators of `operators` and the embedding bags of `b
 
 from __future__ import annotations
 
+import logging
 import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -23,19 +24,28 @@ from realtime_serve.model.operators import How, New
 from realtime_serve.model.orders import Order
 from realtime_serve.model.step import Rows, StepPlan
 
-SOURCES = ("paged_attention.cpp", "operators.cpp")
+SOURCES = Path(__file__).parent / "cpp"
+PARTS = ("paged_attention.cpp", "few_rows.cpp", "operators.cpp")
+FBGEMM = ("-DUSE_FBGEMM", f"-I{SOURCES}")
+"""Flags with which `few_rows.cpp` looks into FBGEMM's weights; another torch's headers may not let it."""
+LINE = 500
+"""Characters of a compiler's complaint that a log gets."""
+
+log = logging.getLogger("realtime_serve.model")
 NAMESPACE = "realtime_serve_native"
 
 
 @cache
-def begin_to_build() -> Callable[[], Any]:
+def begin_to_build(flags: tuple[str, ...]) -> Callable[[], Any]:
     """Some 20 seconds of work for a process beside this one; what comes back waits for its end, and raises what it raised."""
     from torch._inductor.codecache import CppCodeCache  # noqa: PLC0415  # seconds to import, and torch has no public way
 
-    parts = [(Path(__file__).parent / "cpp" / name).read_text() for name in SOURCES]
+    parts = [(SOURCES / name).read_text() for name in PARTS]
     source = "\n".join((f"#define PAGE_TOKENS {PAGE_TOKENS}", *parts))
     pool = ThreadPoolExecutor(1)
-    found: Callable[[], Any] = CppCodeCache.load_async(source, needs_vec_isa=True, submit_fn=pool.submit)
+    found: Callable[[], Any] = CppCodeCache.load_async(
+        source, needs_vec_isa=True, submit_fn=pool.submit, extra_flags=flags
+    )
     pool.shutdown(wait=False)  # its thread ends with the build
     return found
 
@@ -43,7 +53,15 @@ def begin_to_build() -> Callable[[], Any]:
 @cache
 def calls() -> Any:
     """The operators. Raises what compilers raise."""
-    begin_to_build()()
+    from torch._inductor.exc import CppCompileError  # noqa: PLC0415  # see above
+
+    try:
+        begin_to_build(FBGEMM)()
+    except CppCompileError as error:
+        log.warning(
+            "few rows are multiplied by FBGEMM itself", extra={"fields": {"reason": str(error)[-LINE:]}}
+        )
+        begin_to_build(())()
     register_fake(f"{NAMESPACE}::attend", operators.attended)
     register_fake(f"{NAMESPACE}::linear", operators.multiplied)
     return getattr(torch.ops, NAMESPACE)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -77,6 +79,18 @@ def test_layers_multiply_as_in_python(way):
         assert torch.allclose(found + order.bias, order.multiply(tokens), atol=1e-6)
 
 
+@pytest.mark.skipif(not has_halves(), reason="no weight lies in float16 on this processor")
+@pytest.mark.parametrize(("out", "size"), [(64, 5), (45, 513), (64, 513), (96, 1030), (3, 512), (3077, 768)])
+def test_few_rows_have_the_bits_that_many_have(way, out, size):
+    order = Halves(torch.randn(out, size).to(torch.float16).float(), None)
+    way.native.own_layer(order)
+    tokens = torch.randn(1, 12, size)
+    wanted = order.product(tokens)
+    for count in range(1, 13):
+        some = tokens[:, :count]
+        assert torch.equal(way.native.calls.linear(some, order.number, out), wanted[:, :count])
+
+
 def test_what_a_model_leaves_behind_is_forgotten(way):
     order = orders()[0]
     cache = KVCache(shapes={0: Shape(1, 8, 8)}, pages=2, dtype=torch.float32, device=CPU, layout=way.layout)
@@ -117,6 +131,16 @@ def test_layers_are_compiled_without_it_too(tiny, load, monkeypatch, caplog):
     assert runner.path == "compiled layers over torch's embedding bags"
     assert "no room for a compiler's files" in str([record.__dict__ for record in caplog.records])
     assert says_what_it_should(runner, oracle)
+
+
+def test_where_fbgemms_headers_are_others_the_rest_is_built():
+    code = (
+        "from realtime_serve.model import native; native.FBGEMM = ('-DUSE_FBGEMM', '-I/nowhere'); "
+        "print(native.calls().linear.default)"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "realtime_serve_native.linear.default" in ended.stdout
+    assert "few rows are multiplied by FBGEMM itself" in ended.stderr
 
 
 def test_it_is_tried_before_it_is_used(monkeypatch, caplog):

@@ -1,7 +1,6 @@
 // What compiled layers call, without Python in between. See ../native.py.
 
 #include <ATen/core/dispatch/Dispatcher.h>
-#include <ATen/native/quantized/PackedParams.h>
 #include <ATen/ops/empty.h>
 #include <torch/library.h>
 
@@ -53,7 +52,7 @@ void begin_step(int64_t owner, const Tensor& places, const optional<Tensor>& tab
 
 Tensor linear(const Tensor& tokens, const Tensor& layer, int64_t /*size*/) {
   const auto& known = layers().at(*layer.const_data_ptr<int64_t>());
-  if (const auto* packed = std::get_if<Packed>(&known)) return (*packed)->apply_dynamic(tokens);
+  if (const auto* packed = std::get_if<Packed>(&known)) return multiply_half(**packed, tokens);
   using Multiply = Tensor(const Tensor&, const Tensor&, const optional<Tensor>&, c10::string_view,
                           c10::List<optional<at::Scalar>>, optional<c10::string_view>);
   static const auto multiply =
