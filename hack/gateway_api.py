@@ -50,4 +50,4 @@ def fetch() -> Path:
 def install(kube: Kube) -> None:
     """Returns when the API server serves HTTPRoutes."""
     kube.run("apply", "--server-side", "-f", str(definition()))
-    kube.run("wait", "--for=condition=Established", f"crd/{NAME}", "--timeout=60s")
+    kube.await_definition(NAME)

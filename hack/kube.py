@@ -67,6 +67,10 @@ class Kube:
         message = f"{kind}/{name} in {self.namespace}: not within {seconds:.0f} s; last seen: {json.dumps(last.get('status', last))}"
         raise NeverCame(message)
 
+    def await_definition(self, name: str) -> None:
+        """Until resources of a definition are served. kubectl's own wait fails on one so new that it has no conditions."""
+        self.wait("crd", name, is_established, 60)
+
     def watch(self, kind: str, name: str, seconds: float) -> Iterator[Manifest]:
         """Each state of one object as it comes, for at most `seconds`."""
         selector = f"--field-selector=metadata.name={name}"
@@ -99,6 +103,11 @@ class Kube:
     def _object(text: str) -> Manifest:
         parsed: Manifest = json.loads(text)
         return parsed
+
+
+def is_established(definition: Manifest) -> bool:
+    conditions = definition.get("status", {}).get("conditions") or []
+    return any(one["type"] == "Established" and one["status"] == "True" for one in conditions)
 
 
 def read_objects(stream: IO[str]) -> Iterator[Manifest]:

@@ -20,7 +20,7 @@ def read_crd() -> Schema:
 def install_crd(kube: Kube) -> None:
     """As it is committed; returns when the API server serves it."""
     kube.run("apply", "--server-side", "--force-conflicts", "-f", str(CRD))
-    kube.run("wait", "--for=condition=Established", f"crd/{read_crd()['metadata']['name']}", "--timeout=60s")
+    kube.await_definition(read_crd()["metadata"]["name"])
 
 
 def read_schema() -> Schema:
