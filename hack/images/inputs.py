@@ -31,7 +31,7 @@ class Image:
     extras: tuple[str, ...]
     """Of pyproject.toml, that its Dockerfile installs."""
     debian: tuple[str, ...] = ()
-    """Packages that it needs beyond Python: a base that is made here has them, another one gets them from its Dockerfile."""
+    """Packages for a base that is made here. Public Python images have the headers, and g++ comes by the Dockerfile."""
 
     @property
     def dockerfile(self) -> Path:

@@ -15,11 +15,12 @@ import torch
 from torch.nn.functional import scaled_dot_product_attention
 
 from realtime_serve.model import operators
+from realtime_serve.model.decoding import Rows
 from realtime_serve.model.kv import KVCache, Layout, Shape, pick_pages
 from realtime_serve.model.native import NativeAttention
 from realtime_serve.model.operators import How, New
 from realtime_serve.model.static import StaticPlan
-from realtime_serve.model.step import Beginning, Continuing, Rows, Sharing, StepPlan
+from realtime_serve.model.step import Beginning, Continuing, Sharing, StepPlan
 
 NAME = "realtime_serve"
 LAYER = "realtime_serve_layer"

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import torch
 
 from realtime_serve.model.attention import Way
+from realtime_serve.model.decoding import Rows
 from realtime_serve.model.kv import PAGE_TOKENS, Layout
 from realtime_serve.model.operators import How, New
-from realtime_serve.model.step import Rows
 
 MOST_INT32 = 2**31 - 1
 SUM = 0

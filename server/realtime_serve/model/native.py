@@ -16,13 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch.library import register_fake
+from torch import library
 
 from realtime_serve.model import operators
+from realtime_serve.model.decoding import Rows
 from realtime_serve.model.kv import PAGE_TOKENS, KVCache
 from realtime_serve.model.operators import How, New
 from realtime_serve.model.orders import Order
-from realtime_serve.model.step import Rows, StepPlan
+from realtime_serve.model.step import StepPlan
 
 SOURCES = Path(__file__).parent / "cpp"
 PARTS = ("paged_attention.cpp", "few_rows.cpp", "operators.cpp")
@@ -62,8 +63,8 @@ def calls() -> Any:
             "few rows are multiplied by FBGEMM itself", extra={"fields": {"reason": str(error)[-LINE:]}}
         )
         begin_to_build(())()
-    register_fake(f"{NAMESPACE}::attend", operators.attended)
-    register_fake(f"{NAMESPACE}::linear", operators.multiplied)
+    library.register_fake(f"{NAMESPACE}::attend", operators.attended)
+    library.register_fake(f"{NAMESPACE}::linear", operators.multiplied)
     return getattr(torch.ops, NAMESPACE)
 
 

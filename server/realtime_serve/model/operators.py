@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from weakref import WeakValueDictionary
 
 import torch
-from torch.library import Library, register_fake
+from torch import library
 
 New = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 """Queries, keys and values of a step's tokens, each [heads, tokens, size]."""
@@ -31,7 +31,7 @@ class Layer(Protocol):
         """[..., in] → [..., out], without its bias."""
 
 
-_LIBRARY = Library("realtime_serve", "DEF")
+_LIBRARY = library.Library("realtime_serve", "DEF")
 _LIBRARY.define(
     "attend(Tensor query, Tensor key, Tensor value, Tensor layer, float? scaling, int? window, int owner) -> Tensor"
 )
@@ -97,5 +97,5 @@ def multiplied(tokens: torch.Tensor, _layer: torch.Tensor, size: int) -> torch.T
 
 _LIBRARY.impl("linear", _linear, "CPU")
 _LIBRARY.impl("attend", _attend, "CPU")
-register_fake("realtime_serve::attend", attended, lib=_LIBRARY)
-register_fake("realtime_serve::linear", multiplied, lib=_LIBRARY)
+library.register_fake("realtime_serve::attend", attended, lib=_LIBRARY)
+library.register_fake("realtime_serve::linear", multiplied, lib=_LIBRARY)

@@ -7,14 +7,14 @@ from functools import cache
 
 import torch
 
+from realtime_serve.model.decoding import View
 from realtime_serve.model.kv import PAGE_TOKENS
 from realtime_serve.model.sampler import FIRST_FACTOR, SECOND_FACTOR, pick
 from realtime_serve.model.slots import ADVANCE, PAGES, POSITION, SEED, TEMPERATURE, TOKEN, signed
-from realtime_serve.model.step import View
 
 
 class StaticRows:
-    """Rows of one token each whose lengths no host knows: `step.Rows` by tensors alone."""
+    """Rows of one token each whose lengths no host knows: `decoding.Rows` by tensors alone."""
 
     def __init__(self, table: torch.Tensor, lengths: torch.Tensor, blank: int) -> None:
         self.table = table

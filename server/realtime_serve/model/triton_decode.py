@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import torch
 import triton
 
+from realtime_serve.model.decoding import Rows
 from realtime_serve.model.kv import PAGE_TOKENS
 from realtime_serve.model.operators import How, New
-from realtime_serve.model.step import Rows
 from realtime_serve.model.triton_kernels import attend_part, join_parts
 
 PART = 256

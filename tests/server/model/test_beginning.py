@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from realtime_serve.engine.batch import Row
 from realtime_serve.engine.messages import Sampling
 from realtime_serve.engine.sequence import Sequence
-from realtime_serve.model.step import Beginning, Placed
+from realtime_serve.model.decoding import Placed
+from realtime_serve.model.step import Beginning
 from tests.support.paged import CPU
 
 
