@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bench.peers import peers_python
 from bench.servers import Server, running
-from hack.apiserver.plane import free_port
+from hack.ports import free_port
 
 SCRIPT = Path(__file__).with_name("lit_server.py")
 BATCH = 32

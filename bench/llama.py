@@ -15,8 +15,8 @@ from pathlib import Path
 from bench.peers import PLACE, peers_python, run
 from bench.servers import BATCH, Server, running
 from hack import packages
-from hack.apiserver.plane import free_port
 from hack.cache import CACHE, alone
+from hack.ports import free_port
 
 PACKAGE = "llama-cpp-python==0.3.36"
 HOME = PLACE / PACKAGE

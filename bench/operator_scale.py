@@ -25,7 +25,8 @@ import psutil
 from prometheus_client.parser import text_string_to_metric_families
 
 from hack.apiserver import ControlPlane, FakePods
-from hack.apiserver.plane import ADMIN, OPERATOR, free_port
+from hack.apiserver.plane import ADMIN, OPERATOR
+from hack.ports import free_port
 from tests.support.crd import install_crd
 
 NAMESPACE = "crowd"

@@ -18,7 +18,7 @@ from typing import Any
 import psutil
 
 from bench.peers import peers_python
-from hack.apiserver.plane import free_port
+from hack.ports import free_port
 
 PATIENCE = 300.0
 BATCH = 128

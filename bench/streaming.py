@@ -16,7 +16,7 @@ import psutil
 
 from bench.readers import Reader, begin, read_all, request, stall
 from bench.report import write
-from hack.monitoring import find_free_port
+from hack.ports import free_port
 from tests.support.echo_process import EchoProcess
 from tests.support.tiny_tokenizers import write_tokenizer
 
@@ -68,7 +68,7 @@ async def server(step_seconds: float) -> AsyncIterator[EchoProcess]:
 @contextlib.asynccontextmanager
 async def bare_loop() -> AsyncIterator[tuple[int, int]]:
     """(port, process id)"""
-    port = find_free_port()
+    port = free_port()
     process = await asyncio.create_subprocess_exec(sys.executable, "-m", "bench.bare_loop", str(port))
     try:
         while True:

@@ -31,15 +31,19 @@ class Kube:
         return Kube(kubectl=self.kubectl, kubeconfig=self.kubeconfig, namespace=namespace)
 
     def run(self, *args: str, stdin: str | None = None) -> str:
-        """Standard output. Raises CalledProcessError, with kubectl's message in `stderr`."""
-        done = subprocess.run(
-            self._command(*args),
-            input=stdin,
-            capture_output=True,
-            text=True,
-            check=True,
-            env=self._environment(),
-        )
+        """Standard output. Raises CalledProcessError, with kubectl's message in `stderr` and in its notes."""
+        try:
+            done = subprocess.run(
+                self._command(*args),
+                input=stdin,
+                capture_output=True,
+                text=True,
+                check=True,
+                env=self._environment(),
+            )
+        except subprocess.CalledProcessError as error:
+            error.add_note(error.stderr)
+            raise
         return done.stdout
 
     def get(self, kind: str, name: str) -> Manifest:

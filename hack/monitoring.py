@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import socket
 import subprocess
 import sys
 import tempfile
@@ -26,6 +25,7 @@ from hack import binaries, chart, packages
 from hack.cache import RUN
 from hack.discovery import Discovery
 from hack.kube import Kube
+from hack.ports import free_port
 from hack.scrapes import Target, scrape_target
 
 BOOT_SECONDS = 30.0
@@ -41,12 +41,6 @@ class Sample:
     value: float
 
 
-def find_free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-    return port
-
-
 class Pods(Protocol):
     """Whoever finds pods and says how to scrape them; see hack.discovery."""
 
@@ -58,7 +52,7 @@ class Prometheus:
 
     def __init__(self, folder: Path, *, port: int | None = None) -> None:
         self.folder = folder
-        self.port = port or find_free_port()
+        self.port = port or free_port()
         self.process: subprocess.Popen[bytes] | None = None
 
     @property

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import ssl
 import subprocess
 import time
@@ -20,6 +19,7 @@ from typing import Literal, Self
 from hack import binaries
 from hack.binaries import BIN
 from hack.kube import Kube
+from hack.ports import free_port
 
 Part = Literal["etcd", "kube-apiserver", "kube-controller-manager"]
 ADMIN, OPERATOR = "admin-token", "operator-token"
@@ -197,12 +197,6 @@ class ControlPlane:
             return part == "kube-controller-manager" and error.code == 403
         except OSError:
             return False
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def is_root() -> bool:

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from hack import chart
-from hack.monitoring import find_free_port
+from hack.ports import free_port
 from tests.support.server_process import ServerProcess
 
 pytestmark = pytest.mark.slow
@@ -30,7 +30,7 @@ def test_a_model_that_answers_passes(server: ServerProcess) -> None:
 
 
 def test_no_model_fails_and_says_what_to_do() -> None:
-    done = ask(f"http://127.0.0.1:{find_free_port()}")
+    done = ask(f"http://127.0.0.1:{free_port()}")
     assert done.returncode == 1
     assert "Connection refused" in done.stderr
     assert "test.model.name" in done.stderr

@@ -20,7 +20,7 @@ import yaml
 from hack import chart
 from hack.cluster import Cluster
 from hack.kube import Kube, Manifest
-from hack.monitoring import find_free_port
+from hack.ports import free_port
 from inference_operator import handlers
 from tests.support import crd
 
@@ -63,7 +63,7 @@ class Release:
     @contextmanager
     def operator(self, *arguments: str) -> Iterator[str]:
         """The operator as a process with the account's rights; gives its address."""
-        port = find_free_port()
+        port = free_port()
         command = [sys.executable, "-m", "inference_operator", "run", f"--kubeconfig={self.kubeconfig()}"]
         command += [
             f"--http-port={port}",

@@ -1,20 +1,18 @@
 """Programs that outlive the command that started them."""
 
 import json
-import socket
 import sys
 
 import pytest
 
 from hack import background
 from hack.background import Background, DidNotStart, answers
+from hack.ports import free_port
 
 
 @pytest.fixture
 def port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    return free_port()
 
 
 @pytest.fixture

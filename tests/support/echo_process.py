@@ -13,7 +13,7 @@ from typing import Self
 
 import aiohttp
 
-from hack.monitoring import find_free_port
+from hack.ports import free_port
 from tests.support.front_end import PATIENCE, until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,7 +30,7 @@ class EchoProcess:
         redis_url: str = "",
         environment: Mapping[str, str] | None = None,
     ) -> None:
-        self.port = find_free_port()
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._command = [sys.executable, "-m", "tests.support.echo_server", f"--model={directory}"]
         self._command += ["--served-name=chat", f"--port={self.port}"]

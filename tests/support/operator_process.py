@@ -2,7 +2,6 @@
 
 import json
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -10,6 +9,8 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Self
+
+from hack.ports import free_port
 
 
 class OperatorProcess:
@@ -19,7 +20,7 @@ class OperatorProcess:
         self.log = log
         self.listens = threading.Event()
         self.leads = threading.Event()
-        self._port = find_free_port()
+        self._port = free_port()
         command = [sys.executable, "-m", "inference_operator", "run", "--kubeconfig", str(kubeconfig)]
         self.process = subprocess.Popen(
             [*command, "--http-port", str(self._port), *options],
@@ -66,9 +67,3 @@ class OperatorProcess:
                     self.listens.set()
                 if "leads: it holds the lease" in line:
                     self.leads.set()
-
-
-def find_free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]

@@ -13,7 +13,7 @@ from pathlib import Path
 import redis
 
 from hack import packages
-from hack.monitoring import find_free_port
+from hack.ports import free_port
 
 PATIENCE = 30.0
 
@@ -65,7 +65,7 @@ class RedisServer:
 @contextlib.contextmanager
 def redis_server(folder: Path) -> Iterator[RedisServer]:
     packages.ensure(packages.REDIS)
-    server = RedisServer(find_free_port(), folder)
+    server = RedisServer(free_port(), folder)
     server.start()
     try:
         yield server

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hack.monitoring import find_free_port
+from hack.ports import free_port
 
 PATIENCE = 120.0  # seconds for imports and warm-up on a busy machine; only ever used up by a failure
 
@@ -35,7 +35,7 @@ class ServerProcess:
 
     def start(self, *arguments: str) -> None:
         """Returns when it is ready."""
-        self.port = find_free_port()
+        self.port = free_port()
         command = [sys.executable, "-m", "realtime_serve", f"--model={self.model}", f"--port={self.port}"]
         command += [
             f"--served-name={self.name}",

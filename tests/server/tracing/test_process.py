@@ -7,7 +7,7 @@ import asyncio
 import aiohttp
 import pytest
 
-from hack.monitoring import find_free_port
+from hack.ports import free_port
 from tests.support.echo_process import EchoProcess
 from tests.support.server_process import ServerProcess
 from tests.support.tiny_models import write_model
@@ -48,7 +48,7 @@ async def test_its_last_spans_come_as_it_ends(server, collecting, monkeypatch):
 
 
 async def test_without_a_collector_it_serves_and_ends_well(directory, monkeypatch):
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{find_free_port()}")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{free_port()}")
     async with EchoProcess(directory) as server:
         assert await asked(server.url) == 5
         assert await server.end() == 0

@@ -10,7 +10,7 @@ import logging
 import msgspec
 import pytest
 
-from hack.monitoring import find_free_port
+from hack.ports import free_port
 from realtime_serve.callers.caller import ANYONE
 from realtime_serve.generation.request import GenerationRequest, Origin
 from realtime_serve.tracing.span import Trace
@@ -215,7 +215,7 @@ async def test_the_standard_variable_samples(traced, collecting):
 
 
 async def test_a_collector_that_is_not_there_harms_no_stream(traced):
-    dead = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{find_free_port()}"}
+    dead = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{free_port()}"}
     async with traced(**dead, OTEL_BSP_MAX_QUEUE_SIZE="4", OTEL_BSP_MAX_EXPORT_BATCH_SIZE="2") as front:
         assert await asyncio.gather(*[text(front) for _ in range(40)]) == ["abcabcab"] * 40
 
