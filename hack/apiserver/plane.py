@@ -43,7 +43,6 @@ class ControlPlane:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._etcd_port, self._peer_port, self._port, self._manager_port = (free_port() for _ in range(4))
         self._running: dict[Part, subprocess.Popen[bytes]] = {}
 
     @property
@@ -61,7 +60,8 @@ class ControlPlane:
 
     def __enter__(self) -> Self:
         binaries.ensure("etcd")
-        binaries.ensure("kubernetes")
+        binaries.ensure("kubernetes")  # minutes, where they are not yet built: ports are drawn after it
+        self._etcd_port, self._peer_port, self._port, self._manager_port = (free_port() for _ in range(4))
         self.folder.mkdir(parents=True, exist_ok=True)
         self._write_files()
         try:

@@ -22,7 +22,7 @@ template <int64_t... ROW>
 void multiply_columns(const Weight& weight, const float* tokens, int64_t block, float* found) {
   const int64_t size = weight.numRows(), height = weight.blockRowSize();
   const bool whole = (block + 1) * COLUMNS <= weight.numCols();
-  Floats sums[sizeof...(ROW)][2] = {(static_cast<void>(ROW), Floats(0))...};
+  Floats sums[sizeof...(ROW)][2] = {{(static_cast<void>(ROW), Floats(0)), Floats(0)}...};
   for (int64_t begin = 0; begin < size; begin += height) {
     const int64_t end = std::min(size, begin + height);
     const auto* from = reinterpret_cast<const c10::Half*>(weight.pmat()) +
