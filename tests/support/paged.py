@@ -24,25 +24,33 @@ def cached(shape: Shape, dtype: torch.dtype, layout: Layout) -> tuple[torch.Tens
     return lay(shape, PAGES + 2, dtype, CPU, layout)
 
 
-def plan(lengths: list[int], free: list[int], *, ragged: bool = False) -> StepPlan:
-    """Rows that decode their last token, each with pages of its own."""
+def rows_of(spans: list[tuple[int, int]], free: list[int]) -> list[Row]:
+    """Tokens [start, end) of a sequence each, with pages of its own."""
     rows = []
-    for number, length in enumerate(lengths):
-        pages = [free.pop() for _ in range(-(-length // PAGE_TOKENS))]
-        sequence = Sequence(number, [1] * length, 9, Sampling(), frozenset(), 1, 0.0, pages=pages)
-        rows.append(Row(sequence, length - 1, [1], samples=True))
+    for number, (start, end) in enumerate(spans):
+        pages = [free.pop() for _ in range(-(-end // PAGE_TOKENS))]
+        sequence = Sequence(number, [1] * end, 9, Sampling(), frozenset(), 1, 0.0, pages=pages)
+        rows.append(Row(sequence, start, [1] * (end - start), samples=True))
+    return rows
+
+
+def plan(lengths: list[int], free: list[int], *, ragged: bool = False) -> StepPlan:
+    """Rows that decode their last token."""
+    rows = rows_of([(length - 1, length) for length in lengths], free)
     return StepPlan(Batch(rows, decoding=len(rows)), blank=BLANK, device=CPU, ragged=ragged)
 
 
-cases = given(
-    lengths=st.lists(st.integers(1, 70), min_size=1, max_size=9),
-    shared=st.sampled_from([1, 3]),
-    group=st.sampled_from([1, 2, 3, 5]),
-    sizes=st.sampled_from([(16, 16), (24, 8), (7, 7), (64, 64), (20, 72)]),
-    window=st.sampled_from([None, 1, 20]),
-    scaling=st.sampled_from([None, 0.3]),
-    dtype=st.sampled_from(list(CLOSE)),
-)
+MODELS = {
+    "shared": st.sampled_from([1, 3]),
+    "group": st.sampled_from([1, 2, 3, 5]),
+    "sizes": st.sampled_from([(16, 16), (24, 8), (7, 7), (64, 64), (20, 72)]),
+    "window": st.sampled_from([None, 1, 20]),
+    "scaling": st.sampled_from([None, 0.3]),
+    "dtype": st.sampled_from(list(CLOSE)),
+}
+cases = given(lengths=st.lists(st.integers(1, 70), min_size=1, max_size=9), **MODELS)
+spans = st.tuples(st.integers(0, 60), st.integers(1, 40)).map(lambda pair: (pair[0], sum(pair)))
+prompts = given(spans=st.lists(spans, min_size=1, max_size=6), **MODELS)
 
 
 def as_torch(way: Way, lengths, shared, group, sizes, window, scaling, dtype) -> None:

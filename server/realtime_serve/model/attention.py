@@ -14,10 +14,11 @@ from typing import Any
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
+from realtime_serve.engine.batch import Batch
 from realtime_serve.model import operators
 from realtime_serve.model.decoding import Rows
 from realtime_serve.model.kv import KVCache, Layout, Shape, pick_pages
-from realtime_serve.model.native import NativeAttention
+from realtime_serve.model.native import NativeAttention, NativePlan
 from realtime_serve.model.operators import How, New
 from realtime_serve.model.static import StaticPlan
 from realtime_serve.model.step import Beginning, Continuing, Sharing, StepPlan
@@ -30,25 +31,14 @@ Decode = Callable[[Rows, New, tuple[torch.Tensor, torch.Tensor], How], torch.Ten
 """Attention of rows of one token, over keys and values of a layer: [rows, heads, size]."""
 
 
-Put = Callable[[Any, New, tuple[torch.Tensor, torch.Tensor]], None]
-"""Writes the new keys and values of a step's plan to their pages."""
-
-
-def put(plan: StepPlan | StaticPlan, new: New, cached: tuple[torch.Tensor, torch.Tensor]) -> None:
-    """Keys and values, by torch's own kernels."""
-    for tensor, tokens in zip(cached, new[1:], strict=True):
-        plan.put(tensor, tokens)
-
-
 @dataclass(frozen=True)
 class Way:
     """How rows of one token look at their pages."""
 
     name: str
     decode: Decode
-    put: Put = put
     native: NativeAttention | None = None
-    """What compiled code calls, where it is not `operators`."""
+    """Computes whole steps, prompts too; what compiled code calls, where it is not `operators`."""
     is_ragged: bool = False
     """Whether a row costs what its own length costs, whichever rows are computed with it."""
     layout: Layout = Layout.BY_HEADS
@@ -61,7 +51,7 @@ class PagedAttention:
     def __init__(self, way: Way) -> None:
         self.way = way
         self.cache: KVCache | None = None
-        self.plan: StepPlan | StaticPlan | None = None
+        self.plan: StepPlan | StaticPlan | NativePlan | None = None
         self.seen: dict[int, Shape] = {}
         """What a forward without a cache has shown of each layer."""
         self._number = operators.own_attention(self)
@@ -71,11 +61,14 @@ class PagedAttention:
         if self.way.native is not None:
             self.way.native.own_cache(self._number, cache)
 
-    def begin(self, plan: StepPlan) -> None:
+    def begin(self, batch: Batch) -> None:
         """The step whose tokens come next."""
-        self.plan = plan
+        if self.cache is None:
+            raise RuntimeError("a step without a cache")
         if self.way.native is not None:
-            self.way.native.begin(self._number, plan)
+            self.plan = self.way.native.begin(self._number, batch, self.cache.blank)
+        else:
+            self.plan = StepPlan(batch, self.cache.blank, self.cache.device, ragged=self.way.is_ragged)
 
     def __call__(  # noqa: PLR0917  # transformers' own signature
         self,
@@ -104,7 +97,10 @@ class PagedAttention:
         if self.plan is None or self.cache is None:
             raise RuntimeError("a forward without a plan of its step")
         cached = self.cache.layer(layer)
-        self.way.put(self.plan, new, cached)
+        if isinstance(self.plan, NativePlan):
+            return self.plan.attend(new, cached, how)[None]
+        for tensor, tokens in zip(cached, new[1:], strict=True):
+            self.plan.put(tensor, tokens)
         if isinstance(self.plan, StaticPlan):
             return self.way.decode(self.plan.rows, new, cached, how)[None]
         if self.plan.only is not None:

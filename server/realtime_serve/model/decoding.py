@@ -77,14 +77,11 @@ class Decoding:
 
     @cached_property
     def table(self) -> torch.Tensor:
-        pages = [row.sequence.pages[: pages_seen(row)] for row in self._rows]
-        most = max(map(len, pages))
-        padded = [some + [self._blank] * (most - len(some)) for some in pages]
-        return torch.tensor(padded, device=self._device, dtype=torch.int32)
+        return page_table(self._rows, self._blank).to(self._device)
 
     @cached_property
     def lengths(self) -> torch.Tensor:
-        return torch.tensor([row.end for row in self._rows], device=self._device, dtype=torch.int32)
+        return lengths_of(self._rows).to(self._device)
 
     def of(self, tensor: torch.Tensor) -> torch.Tensor:
         return tensor if self._alone else tensor.index_select(1, self.tokens)
@@ -111,6 +108,18 @@ class Decoding:
         mask = torch.zeros(hidden.shape, device=self._device).masked_fill_(hidden, float("-inf"))
         table = torch.tensor(padded, device=self._device).flatten()
         return View(table, most * PAGE_TOKENS, mask[:, None, None, :])
+
+
+def page_table(rows: list[Row], blank: int) -> torch.Tensor:
+    """[rows, most pages]: each row's pages, the first first."""
+    pages = [row.sequence.pages[: pages_seen(row)] for row in rows]
+    most = max(map(len, pages))
+    return torch.tensor([some + [blank] * (most - len(some)) for some in pages], dtype=torch.int32)
+
+
+def lengths_of(rows: list[Row]) -> torch.Tensor:
+    """[rows]: tokens that a row's last one sees, itself among them."""
+    return torch.tensor([row.end for row in rows], dtype=torch.int32)
 
 
 def pages_seen(row: Row) -> int:

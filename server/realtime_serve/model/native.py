@@ -1,4 +1,4 @@
-"""What compiled layers call, in C++: attention of rows of one token over their pages, and packed layers.
+"""What compiled layers call, in C++: attention of all rows of a step over their pages, and packed layers.
 
 Torch's compiler, which makes code of the layers, makes it of `cpp/` too: flags, vectors and threads are those of torch. Python
 in between took as long as a tenth of a step of one row: between two calls, weights stream by and push its code out of the cache.
@@ -9,21 +9,23 @@ from __future__ import annotations
 
 import logging
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import library
 
+from realtime_serve.engine.batch import Batch
 from realtime_serve.model import operators
-from realtime_serve.model.decoding import Rows
+from realtime_serve.model.decoding import Rows, lengths_of, page_table
 from realtime_serve.model.kv import PAGE_TOKENS, KVCache
 from realtime_serve.model.operators import How, New
 from realtime_serve.model.orders import Order
-from realtime_serve.model.step import StepPlan
+from realtime_serve.model.step import slots
 
 SOURCES = Path(__file__).parent / "cpp"
 PARTS = ("paged_attention.cpp", "few_rows.cpp", "operators.cpp")
@@ -68,6 +70,30 @@ def calls() -> Any:
     return getattr(torch.ops, NAMESPACE)
 
 
+class NativePlan:
+    """A step's rows, each of one token or more, one behind the other."""
+
+    def __init__(self, calls: Any, batch: Batch, blank: int) -> None:
+        self._calls = calls
+        self.places = torch.tensor([place for row in batch.rows for place in slots(row)])
+        """Of each token in the cache, counted in tokens."""
+        self.table = page_table(batch.rows, blank)
+        self.lengths = lengths_of(batch.rows)
+        self.firsts = firsts_of(len(row.tokens) for row in batch.rows)
+
+    def attend(self, new: New, cached: tuple[torch.Tensor, torch.Tensor], how: How) -> torch.Tensor:
+        """[tokens, heads, size]; writes the new keys and values to their pages."""
+        self._calls.write(*cached, *new[1:], self.places)
+        tables = self.table, self.lengths, self.firsts
+        found: torch.Tensor = self._calls.attend_rows(new[0], *cached, *tables, *how)
+        return found
+
+
+def firsts_of(counts: Iterable[int]) -> torch.Tensor:
+    """[rows + 1]: the place in the step of each row's first token, and the end."""
+    return torch.tensor([*accumulate(counts, initial=0)], dtype=torch.int32)
+
+
 class NativeAttention:
     """Over a cache that lies by pages, in the model's type; see `kv.Layout`."""
 
@@ -75,15 +101,13 @@ class NativeAttention:
         """Raises what compilers raise."""
         self.calls = calls()
 
-    def put(self, plan: StepPlan, new: New, cached: tuple[torch.Tensor, torch.Tensor]) -> None:
-        """Write the keys and values of all tokens of the step to their pages."""
-        self.calls.write(*cached, *new[1:], plan.places)
-
     def decode(
         self, rows: Rows, new: New, cached: tuple[torch.Tensor, torch.Tensor], how: How
     ) -> torch.Tensor:
-        """[rows, heads, size]"""
-        found: torch.Tensor = self.calls.decode(rows.of(new[0]), *cached, rows.table, rows.lengths, *how)
+        """[rows, heads, size], of rows of one token whose keys and values are in their pages."""
+        firsts = firsts_of([1] * len(rows.lengths))
+        tables = rows.table, rows.lengths, firsts
+        found: torch.Tensor = self.calls.attend_rows(rows.of(new[0]), *cached, *tables, *how)
         return found
 
     def own_cache(self, owner: int, cache: KVCache) -> None:
@@ -98,8 +122,8 @@ class NativeAttention:
         order.own(self.calls, number)
         weakref.finalize(order, self.calls.disown_layer, number)
 
-    def begin(self, owner: int, plan: StepPlan) -> None:
+    def begin(self, owner: int, batch: Batch, blank: int) -> NativePlan:
         """The step that compiled code computes next."""
-        only = plan.only
-        tables = (None, None) if only is None else (only.table, only.lengths)
-        self.calls.begin_step(owner, plan.places, *tables)
+        plan = NativePlan(self.calls, batch, blank)
+        self.calls.begin_step(owner, plan.places, plan.table, plan.lengths, plan.firsts)
+        return plan

@@ -44,7 +44,7 @@ def triton_way(longest: int) -> Way:
 
 def native_way() -> Way:
     own = NativeAttention()
-    return Way("C++ attention", own.decode, own.put, own, is_ragged=True, layout=Layout.BY_PAGES)
+    return Way("C++ attention", own.decode, own, is_ragged=True, layout=Layout.BY_PAGES)
 
 
 def made(name: str, make: Callable[[], Way], device: torch.device) -> Way | None:

@@ -18,7 +18,6 @@ from realtime_serve.model.kv import PAGE_TOKENS, KVCache
 from realtime_serve.model.native import NativeAttention
 from realtime_serve.model.sampler import sample
 from realtime_serve.model.static import StaticPlan
-from realtime_serve.model.step import StepPlan
 
 log = logging.getLogger("realtime_serve.model")
 
@@ -104,8 +103,7 @@ class TransformersRunner:
         tokens = [token for row in batch.rows for token in row.tokens]
         positions = [position for row in batch.rows for position in range(row.start, row.end)]
         self._clean(batch)
-        ragged = self._attention.way.is_ragged
-        self._attention.begin(StepPlan(batch, self._cache.blank, self._device, ragged=ragged))
+        self._attention.begin(batch)
         output = self._model(
             input_ids=torch.tensor([tokens], device=self._device),
             position_ids=torch.tensor([positions], device=self._device),

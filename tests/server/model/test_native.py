@@ -11,14 +11,16 @@ import pytest
 import torch
 from hypothesis import settings
 
+from realtime_serve.engine.batch import Batch
 from realtime_serve.model import native, paths
+from realtime_serve.model.attention import TORCH, PagedAttention
 from realtime_serve.model.bags import BAGS
 from realtime_serve.model.kv import KVCache, Layout, Shape
 from realtime_serve.model.orders import Halves, OneDNN
 from realtime_serve.model.paths import native_way, pick_way
 from realtime_serve.model.processor import has_halves
 from tests.support.driving import Driver
-from tests.support.paged import CPU, PAGES, as_torch, cached, cases, plan, same_in_any_company
+from tests.support.paged import CLOSE, CPU, PAGES, as_torch, cases, prompts, rows_of, same_in_any_company
 from tests.support.tiny_models import END, continuation
 
 pytestmark = pytest.mark.slow
@@ -51,18 +53,49 @@ def test_a_row_whose_pages_are_many_is_attention_too(way):
     as_torch(way, [16 * PAGES], 2, 4, (64, 64), None, None, torch.bfloat16)
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
-def test_tokens_are_written_to_their_places(way, dtype):
-    shape = Shape(3, 24, 20)
-    step = plan([1, 17, 40, 16], torch.randperm(PAGES).tolist(), ragged=True)
-    found, wanted = (cached(shape, dtype, layout) for layout in (way.layout, Layout.BY_HEADS))
-    fresh = torch.randn(4, 3, 44)  # their numbers lie beside each other, their tokens do not
-    new = torch.empty(0), fresh[..., :24].transpose(0, 1), fresh[..., 24:].transpose(0, 1)
-    way.put(step, new, found)
-    for tensor, tokens in zip(wanted, new[1:], strict=True):
-        step.put(tensor, tokens)
-    assert all(torch.equal(one, other) for one, other in zip(found, wanted, strict=True))
-    assert wanted[0].count_nonzero() == 4 * 3 * 24
+@settings(max_examples=60, deadline=None)
+@prompts
+def test_so_it_is_for_prompts_and_their_chunks(way, spans, shared, group, sizes, window, scaling, dtype):
+    noise = torch.Generator().manual_seed(len(spans))
+    shape = Shape(shared, *sizes)
+    plain, paged = (
+        KVCache(shapes={0: shape}, pages=PAGES, dtype=kind, device=CPU, layout=layout)
+        for kind, layout in ((torch.float32, Layout.BY_HEADS), (dtype, way.layout))
+    )
+    for one, other in zip(plain.layer(0), paged.layer(0), strict=True):
+        one[:, :PAGES] = torch.randn(one[:, :PAGES].shape, generator=noise).to(dtype)
+        other.copy_(one)
+    batch = Batch(rows_of(spans, torch.randperm(PAGES, generator=noise).tolist()), decoding=0)
+    count = sum(len(row.tokens) for row in batch.rows)
+    heads = zip((shared * group, shared, shared), (sizes[0], *sizes), strict=True)
+    new = tuple(torch.randn(count, *some, generator=noise).to(dtype).transpose(0, 1) for some in heads)
+    found = attended(way, paged, batch, new, (scaling, window))
+    wanted = attended(TORCH, plain, batch, tuple(tokens.float() for tokens in new), (scaling, window))
+    assert ((found - wanted).norm(dim=1) <= CLOSE[dtype] * wanted.norm(dim=1)).all()
+    for one, other in zip(plain.layer(0), paged.layer(0), strict=True):
+        assert torch.equal(one, other.float())
+
+
+def attended(way, cache, batch, new, how) -> torch.Tensor:
+    """[tokens, numbers]"""
+    attention = PagedAttention(way)
+    attention.use(cache)
+    attention.begin(batch)
+    return attention.attend(0, new, how)[0].float().flatten(1)
+
+
+def test_a_tokens_sums_are_the_same_in_any_chunk(way):
+    shape, pages = Shape(2, 16, 16), list(range(8))
+    cache = KVCache(shapes={0: shape}, pages=PAGES, dtype=torch.float32, device=CPU, layout=way.layout)
+    new = torch.randn(4, 50, 16), torch.randn(2, 50, 16), torch.randn(2, 50, 16)
+    whole = attended(way, cache, Batch(rows_of([(0, 50)], [*pages]), decoding=0), new, (None, None))
+    chunks = []
+    for start, end in ((0, 1), (1, 8), (8, 11), (11, 49), (49, 50)):
+        batch = Batch(rows_of([(start, end)], [*pages]), decoding=0)
+        some = tuple(tokens[:, start:end] for tokens in new)
+        chunks.append(attended(way, cache, batch, some, (None, None)))
+    apart = (torch.cat(chunks) - whole).abs().max()
+    assert apart <= (0 if torch.backends.cpu.get_cpu_capability() == "AVX512" else 1e-6)
 
 
 def orders() -> list[OneDNN | Halves]:
@@ -100,13 +133,13 @@ def test_what_a_model_leaves_behind_is_forgotten(way):
     way.native.own_layer(order)
     way.native.own_cache(-1, cache)
     way.native.calls.linear(tokens, number, 40)
-    way.native.calls.begin_step(-1, places, None, None)
+    way.native.calls.begin_step(-1, places, places, places, places)
     del order, cache
     gc.collect()
     with pytest.raises((IndexError, RuntimeError)):
         way.native.calls.linear(tokens, number, 40)
     with pytest.raises((IndexError, RuntimeError)):
-        way.native.calls.begin_step(-1, places, None, None)
+        way.native.calls.begin_step(-1, places, places, places, places)
 
 
 def says_what_it_should(runner, oracle) -> bool:

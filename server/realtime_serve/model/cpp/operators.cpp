@@ -23,8 +23,7 @@ std::unordered_map<int64_t, std::variant<Packed, Tensor>>& layers() {
 // A model's attention: what is cached of each layer, and the step that is computed.
 struct Attention {
   std::unordered_map<int64_t, std::pair<Tensor, Tensor>> cached;
-  bool is_decode = false;  // nothing but rows of one token
-  Tensor places, table, lengths;
+  Tensor places, table, lengths, firsts;
 };
 
 std::unordered_map<int64_t, Attention>& attentions() {
@@ -40,14 +39,13 @@ void own_cache(int64_t owner, int64_t layer, const Tensor& keys, const Tensor& v
 void disown_layer(int64_t number) { layers().erase(number); }
 void disown_attention(int64_t owner) { attentions().erase(owner); }
 
-// Without tables: the step is more than rows of one token.
-void begin_step(int64_t owner, const Tensor& places, const optional<Tensor>& table,
-                const optional<Tensor>& lengths) {
+void begin_step(int64_t owner, const Tensor& places, const Tensor& table, const Tensor& lengths,
+                const Tensor& firsts) {
   auto& own = attentions().at(owner);
-  own.is_decode = table.has_value();
   own.places = places;
-  own.table = table.value_or(Tensor());
-  own.lengths = lengths.value_or(Tensor());
+  own.table = table;
+  own.lengths = lengths;
+  own.firsts = firsts;
 }
 
 Tensor linear(const Tensor& tokens, const Tensor& layer, int64_t /*size*/) {
@@ -94,18 +92,23 @@ void write_tokens(const Tensor& keys, const Tensor& values, const Tensor& key, c
   });
 }
 
-// [rows, heads, size]
-Tensor decode_rows(const Tensor& query, const Tensor& keys, const Tensor& values, const Tensor& table,
-                   const Tensor& lengths, optional<double> scaling, optional<int64_t> window) {
+// query: [heads, tokens, size] → [tokens, heads, size]
+Tensor attend_rows(const Tensor& query, const Tensor& keys, const Tensor& values, const Tensor& table,
+                   const Tensor& lengths, const Tensor& firsts, optional<double> scaling,
+                   optional<int64_t> window) {
   const Tensor asked = ready(query, keys);
-  const Rows rows{asked.size(1), table.size(1), window.value_or(0), table.const_data_ptr<int32_t>(),
-                  lengths.const_data_ptr<int32_t>()};
+  const Rows rows{lengths.numel(),
+                  table.size(1),
+                  window.value_or(0),
+                  table.const_data_ptr<int32_t>(),
+                  lengths.const_data_ptr<int32_t>(),
+                  firsts.const_data_ptr<int32_t>()};
   const auto heads = sizes(keys, values, asked.size(0), scaling.value_or(1 / std::sqrt(keys.size(3))));
-  const Tensor answers = at::empty({rows.count, heads.count, heads.value_size}, asked.options());
+  const Tensor answers = at::empty({asked.size(1), heads.count, heads.value_size}, asked.options());
   by_type(keys.scalar_type(), [&](auto kind) {
     using T = decltype(kind);
-    decode<T>(rows, heads, fresh<T>(asked), keys.const_data_ptr<T>(), values.const_data_ptr<T>(),
-              answers.mutable_data_ptr<T>());
+    attend_all<T>(rows, heads, fresh<T>(asked), keys.const_data_ptr<T>(), values.const_data_ptr<T>(),
+                  answers.mutable_data_ptr<T>());
   });
   return answers.to(query.scalar_type());
 }
@@ -114,16 +117,10 @@ Tensor decode_rows(const Tensor& query, const Tensor& keys, const Tensor& values
 Tensor attend(const Tensor& query, const Tensor& key, const Tensor& value, const Tensor& layer,
               optional<double> scaling, optional<int64_t> window, int64_t owner) {
   const auto& own = attentions().at(owner);
-  if (own.is_decode) {
-    const auto& [keys, values] = own.cached.at(*layer.const_data_ptr<int64_t>());
-    write_tokens(keys, values, key[0], value[0], own.places);
-    return decode_rows(query[0], keys, values, own.table, own.lengths, scaling, window).unsqueeze(0);
-  }
-  using Attend = Tensor(const Tensor&, const Tensor&, const Tensor&, const Tensor&, optional<double>,
-                        optional<int64_t>, int64_t);
-  static const auto in_python =
-      c10::Dispatcher::singleton().findSchemaOrThrow("realtime_serve::attend", "").typed<Attend>();
-  return in_python.call(query, key, value, layer, scaling, window, owner);
+  const auto& [keys, values] = own.cached.at(*layer.const_data_ptr<int64_t>());
+  write_tokens(keys, values, key[0], value[0], own.places);
+  return attend_rows(query[0], keys, values, own.table, own.lengths, own.firsts, scaling, window)
+      .unsqueeze(0);
 }
 
 }  // namespace
@@ -135,13 +132,14 @@ TORCH_LIBRARY_FRAGMENT(realtime_serve_native, library) {
   library.def("own_cache(int owner, int layer, Tensor keys, Tensor values) -> ()", own_cache);
   library.def("disown_layer(int number) -> ()", disown_layer);
   library.def("disown_attention(int owner) -> ()", disown_attention);
-  library.def("begin_step(int owner, Tensor places, Tensor? table, Tensor? lengths) -> ()", begin_step);
+  library.def("begin_step(int owner, Tensor places, Tensor table, Tensor lengths, Tensor firsts) -> ()",
+              begin_step);
   library.def("write(Tensor(a!) keys, Tensor(b!) values, Tensor key, Tensor value, Tensor places) -> ()",
               write_tokens);
   library.def(
-      "decode(Tensor query, Tensor keys, Tensor values, Tensor table, Tensor lengths, float? scaling, int? "
-      "window) -> Tensor",
-      decode_rows);
+      "attend_rows(Tensor query, Tensor keys, Tensor values, Tensor table, Tensor lengths, Tensor firsts, "
+      "float? scaling, int? window) -> Tensor",
+      attend_rows);
   library.def("linear(Tensor tokens, Tensor layer, int size) -> Tensor");
   library.def(
       "attend(Tensor query, Tensor key, Tensor value, Tensor layer, float? scaling, int? window, int owner) "

@@ -1,4 +1,4 @@
-// Attention of rows of one token over their pages, with the vectors of torch's own headers. See ../native.py.
+// Attention of a step's rows over their pages, with the vectors of torch's own headers. See ../native.py.
 
 #include <ATen/cpu/vec/functional.h>
 
@@ -9,10 +9,12 @@
 
 namespace {
 
+// Of a step, one behind the other, each of one token or more.
 struct Rows {
   int64_t count, most_pages, window;  // window 0: none
   const int32_t* table;               // [count, most_pages]
-  const int32_t* lengths;             // [count]
+  const int32_t* lengths;             // [count]: tokens that a row's last one sees, itself among them
+  const int32_t* firsts;              // [count + 1]: the place in the step of each row's first token
 };
 
 struct Heads {
@@ -35,11 +37,12 @@ constexpr int64_t WIDTH = Floats::size();
 constexpr int64_t PAGE = PAGE_TOKENS;
 static_assert(PAGE % WIDTH == 0);
 constexpr int64_t MOST =
-    4;  // heads of a share whose sums one thread makes together, from keys and values widened once
+    4;  // queries of a share whose sums one thread makes together, from keys and values widened once
 
-// Sums of each head at once: so many that none waits for the one before it, so few that they stay in
-// registers.
-constexpr int64_t sums_at_once(int64_t heads) { return heads > 2 ? 2 : 4; }
+// Sums of each query at once: so many that none waits for the one before it, so few that they stay in
+// registers. Where all numbers of queries have as many, a token's answer has the same bits in whichever
+// chunk.
+constexpr int64_t sums_at_once(int64_t queries) { return WIDTH < 16 && queries > 2 ? 2 : 4; }
 
 template <typename T>
 Floats widen(const T* from) {
@@ -63,17 +66,17 @@ struct Pages {
   const T* operator[](int64_t place) const { return block + table[place] * stride; }
 };
 
-// queries: [HEADS, size]; keys: [size, PAGE]; scores: [HEADS, columns], of which a page's are written
-template <int64_t HEADS, typename T>
+// queries: [COUNT, size]; keys: [size, PAGE]; scores: [COUNT, columns], of which a page's are written
+template <int64_t COUNT, typename T>
 void score_page(const float* queries, const T* keys, int64_t size, float* scores, int64_t columns) {
-  constexpr int64_t PARTS = sums_at_once(HEADS);  // of the sum over a key's numbers
+  constexpr int64_t PARTS = sums_at_once(COUNT);  // of the sum over a key's numbers
   for (int64_t token = 0; token < PAGE; token += WIDTH) {
-    Floats sums[HEADS][PARTS];
-    for (auto& of_head : sums) std::fill(of_head, of_head + PARTS, Floats(0));
+    Floats sums[COUNT][PARTS];
+    for (auto& of_query : sums) std::fill(of_query, of_query + PARTS, Floats(0));
     const auto add = [&](int64_t number, int64_t part) {
       const Floats key = widen(keys + number * PAGE + token);
-      for (int64_t head = 0; head < HEADS; ++head) {
-        sums[head][part] = at::vec::fmadd(Floats(queries[head * size + number]), key, sums[head][part]);
+      for (int64_t query = 0; query < COUNT; ++query) {
+        sums[query][part] = at::vec::fmadd(Floats(queries[query * size + number]), key, sums[query][part]);
       }
     };
     int64_t number = 0;
@@ -81,9 +84,9 @@ void score_page(const float* queries, const T* keys, int64_t size, float* scores
       for (int64_t part = 0; part < PARTS; ++part) add(number + part, part);
     }
     for (; number < size; ++number) add(number, 0);
-    for (int64_t head = 0; head < HEADS; ++head) {
-      for (int64_t part = 1; part < PARTS; ++part) sums[head][0] = sums[head][0] + sums[head][part];
-      sums[head][0].store(scores + head * columns + token);
+    for (int64_t query = 0; query < COUNT; ++query) {
+      for (int64_t part = 1; part < PARTS; ++part) sums[query][0] = sums[query][0] + sums[query][part];
+      sums[query][0].store(scores + query * columns + token);
     }
   }
 }
@@ -98,54 +101,54 @@ void soften(float* scores, int64_t count) {
   at::vec::map<float>([&](Floats weight) { return weight * share; }, scores, scores, count);
 }
 
-// VECTORS of each head's answer, from number `at` on. weights: [HEADS, columns]; values: [PAGE, size];
-// answers: [HEADS, size]
-template <int64_t HEADS, int64_t VECTORS, typename T>
+// VECTORS of each answer, from number `at` on. weights: [COUNT, columns]; values: [PAGE, size]
+template <int64_t COUNT, int64_t VECTORS, typename T>
 void weigh(const float* weights, int64_t columns, const Pages<T>& values, int64_t size, int64_t at,
-           T* answers) {
-  Floats sums[HEADS][VECTORS];
-  for (auto& of_head : sums) std::fill(of_head, of_head + VECTORS, Floats(0));
+           T* const* answers) {
+  Floats sums[COUNT][VECTORS];
+  for (auto& of_query : sums) std::fill(of_query, of_query + VECTORS, Floats(0));
   for (int64_t page = 0; page < values.count; ++page) {
     const T* row = values[page] + at;
     for (int64_t token = page * PAGE; token < (page + 1) * PAGE; ++token, row += size) {
       for (int64_t vector = 0; vector < VECTORS; ++vector) {
         const Floats value = widen(row + vector * WIDTH);
-        for (int64_t head = 0; head < HEADS; ++head) {
-          sums[head][vector] =
-              at::vec::fmadd(Floats(weights[head * columns + token]), value, sums[head][vector]);
+        for (int64_t query = 0; query < COUNT; ++query) {
+          sums[query][vector] =
+              at::vec::fmadd(Floats(weights[query * columns + token]), value, sums[query][vector]);
         }
       }
     }
   }
-  for (int64_t head = 0; head < HEADS; ++head) {
+  for (int64_t query = 0; query < COUNT; ++query) {
     for (int64_t vector = 0; vector < VECTORS; ++vector) {
-      at::vec::convert<T>(sums[head][vector]).store(answers + head * size + at + vector * WIDTH, WIDTH);
+      at::vec::convert<T>(sums[query][vector]).store(answers[query] + at + vector * WIDTH, WIDTH);
     }
   }
 }
 
-// A number of each head's answer, where what is left fills no vector.
-template <int64_t HEADS, typename T>
+// A number of each answer, where what is left fills no vector.
+template <int64_t COUNT, typename T>
 void weigh_one(const float* weights, int64_t columns, const Pages<T>& values, int64_t size, int64_t at,
-               T* answers) {
-  for (int64_t head = 0; head < HEADS; ++head) {
+               T* const* answers) {
+  for (int64_t query = 0; query < COUNT; ++query) {
     float sum = 0;
     for (int64_t token = 0; token < values.count * PAGE; ++token) {
-      sum += weights[head * columns + token] *
+      sum += weights[query * columns + token] *
              static_cast<float>(values[token / PAGE][token % PAGE * size + at]);
     }
-    answers[head * size + at] = sum;
+    answers[query][at] = sum;
   }
 }
 
-template <int64_t HEADS, typename T>
-void weigh_all(const float* weights, int64_t columns, const Pages<T>& values, int64_t size, T* answers) {
-  constexpr int64_t VECTORS = sums_at_once(HEADS);
+template <int64_t COUNT, typename T>
+void weigh_all(const float* weights, int64_t columns, const Pages<T>& values, int64_t size,
+               T* const* answers) {
+  constexpr int64_t VECTORS = sums_at_once(COUNT);
   int64_t at = 0;
   for (; at + VECTORS * WIDTH <= size; at += VECTORS * WIDTH)
-    weigh<HEADS, VECTORS>(weights, columns, values, size, at, answers);
-  for (; at + WIDTH <= size; at += WIDTH) weigh<HEADS, 1>(weights, columns, values, size, at, answers);
-  for (; at < size; ++at) weigh_one<HEADS>(weights, columns, values, size, at, answers);
+    weigh<COUNT, VECTORS>(weights, columns, values, size, at, answers);
+  for (; at + WIDTH <= size; at += WIDTH) weigh<COUNT, 1>(weights, columns, values, size, at, answers);
+  for (; at < size; ++at) weigh_one<COUNT>(weights, columns, values, size, at, answers);
 }
 
 // Memory of a thread.
@@ -153,65 +156,102 @@ struct Room {
   std::vector<float> queries, scores;
 };
 
-// HEADS of a share, one row. hidden: tokens of the first page that it no longer sees; seen: up to which it
-// does
-template <int64_t HEADS, typename T>
-void attend_heads(const Heads& heads, const T* query, int64_t stride, const Pages<T>& keys,
-                  const Pages<T>& values, int64_t hidden, int64_t seen, Room& room, T* answers) {
+// A query of a share: one head of one token.
+template <typename T>
+struct Query {
+  const T* from;
+  T* answer;
+  int64_t begin, end;  // tokens that it sees
+};
+
+// COUNT queries over the same pages, of which the first begins with the sequence's token `start`.
+template <int64_t COUNT, typename T>
+void attend_queries(const Query<T>* queries, const Heads& heads, const Pages<T>& keys, const Pages<T>& values,
+                    int64_t start, Room& room) {
   const int64_t columns = keys.count * PAGE, size = heads.key_size;
-  room.queries.resize(HEADS * size);
-  room.scores.resize(HEADS * columns);
-  for (int64_t head = 0; head < HEADS; ++head) {
+  room.queries.resize(COUNT * size);
+  room.scores.resize(COUNT * columns);
+  float* scores = room.scores.data();
+  T* answers[COUNT];
+  for (int64_t query = 0; query < COUNT; ++query) {
+    answers[query] = queries[query].answer;
     for (int64_t number = 0; number < size; ++number) {
-      room.queries[head * size + number] = static_cast<float>(query[head * stride + number]) * heads.scale;
+      room.queries[query * size + number] = static_cast<float>(queries[query].from[number]) * heads.scale;
     }
   }
-  float* scores = room.scores.data();
   for (int64_t page = 0; page < keys.count; ++page) {
-    score_page<HEADS>(room.queries.data(), keys[page], size, scores + page * PAGE, columns);
+    score_page<COUNT>(room.queries.data(), keys[page], size, scores + page * PAGE, columns);
   }
-  for (float* own = scores; own < scores + HEADS * columns; own += columns) {
+  for (int64_t query = 0; query < COUNT; ++query) {
     constexpr float NEVER = -std::numeric_limits<float>::infinity();
-    std::fill(own, own + hidden, NEVER);
-    std::fill(own + seen, own + columns, NEVER);
+    float* own = scores + query * columns;
+    std::fill(own, own + queries[query].begin - start, NEVER);
+    std::fill(own + queries[query].end - start, own + columns, NEVER);
     soften(own, columns);
   }
-  weigh_all<HEADS>(scores, columns, values, heads.value_size, answers);
+  weigh_all<COUNT>(scores, columns, values, heads.value_size, answers);
 }
 
-template <typename T, int64_t HEADS = MOST>
-void attend_some(int64_t together, const Heads& heads, const T* query, int64_t stride, const Pages<T>& keys,
-                 const Pages<T>& values, int64_t hidden, int64_t seen, Room& room, T* answers) {
-  if (together == HEADS)
-    return attend_heads<HEADS>(heads, query, stride, keys, values, hidden, seen, room, answers);
-  if constexpr (HEADS > 1)
-    attend_some<T, HEADS - 1>(together, heads, query, stride, keys, values, hidden, seen, room, answers);
+template <typename T, int64_t COUNT = MOST>
+void attend_some(int64_t together, const Query<T>* queries, const Heads& heads, const Pages<T>& keys,
+                 const Pages<T>& values, int64_t start, Room& room) {
+  if (together == COUNT) return attend_queries<COUNT>(queries, heads, keys, values, start, room);
+  if constexpr (COUNT > 1) attend_some<T, COUNT - 1>(together, queries, heads, keys, values, start, room);
 }
 
-// keys: [pages, shared, key_size, PAGE]; values: [pages, shared, PAGE, value_size]; answers: [rows, heads,
+// What a thread computes without a break: queries [first, first + together) of a row and a share, which
+// counts the heads of a token first.
+struct Task {
+  int64_t row, first, together;
+};
+
+std::vector<Task> tasks(const Rows& rows, int64_t group) {
+  std::vector<Task> found;
+  for (int64_t row = 0; row < rows.count; ++row) {
+    const int64_t queries = (rows.firsts[row + 1] - rows.firsts[row]) * group;
+    for (int64_t first = 0; first < queries; first += MOST) {
+      found.push_back({row, first, std::min(MOST, queries - first)});
+    }
+  }
+  return found;
+}
+
+// keys: [pages, shared, key_size, PAGE]; values: [pages, shared, PAGE, value_size]; answers: [tokens, heads,
 // value_size]
 template <typename T>
-void decode(const Rows& rows, const Heads& heads, const Fresh<T>& query, const T* keys, const T* values,
-            T* answers) {
-  const int64_t group = heads.count / heads.shared, parts = (group + MOST - 1) / MOST;
+void attend_task(const Task& task, int64_t share, const Rows& rows, const Heads& heads, const Fresh<T>& query,
+                 const T* keys, const T* values, T* answers, Room& room) {
+  const int64_t group = heads.count / heads.shared, next = rows.firsts[task.row + 1];
+  Query<T> queries[MOST];
+  for (int64_t number = 0; number < task.together; ++number) {
+    const int64_t token = rows.firsts[task.row] + (task.first + number) / group;
+    const int64_t head = share * group + (task.first + number) % group;
+    const int64_t end = rows.lengths[task.row] - (next - 1 - token);
+    const int64_t begin = rows.window ? std::max<int64_t>(0, end - rows.window) : 0;
+    queries[number] = {query.of(head, token), answers + (token * heads.count + head) * heads.value_size,
+                       begin, end};
+  }
+  const int64_t first = queries[0].begin / PAGE,
+                count = (queries[task.together - 1].end + PAGE - 1) / PAGE - first;
+  const int32_t* table = rows.table + task.row * rows.most_pages + first;
+  const int64_t key_block = heads.key_size * PAGE, value_block = heads.value_size * PAGE;
+  const Pages<T> key_pages{keys + share * key_block, heads.shared * key_block, table, count};
+  const Pages<T> value_pages{values + share * value_block, heads.shared * value_block, table, count};
+  attend_some(task.together, queries, heads, key_pages, value_pages, first * PAGE, room);
+}
+
+template <typename T>
+void attend_all(const Rows& rows, const Heads& heads, const Fresh<T>& query, const T* keys, const T* values,
+                T* answers) {
+  const auto all = tasks(rows, heads.count / heads.shared);
+  const int64_t count = static_cast<int64_t>(all.size()) * heads.shared;
 #pragma omp parallel
   {
     Room room;
 #pragma omp for schedule(dynamic)
-    for (int64_t task = 0; task < rows.count * heads.shared * parts; ++task) {
-      const int64_t row = task / (heads.shared * parts), share = task / parts % heads.shared;
-      const int64_t head = share * group + task % parts * MOST,
-                    together = std::min(MOST, (share + 1) * group - head);
-      const int64_t end = rows.lengths[row],
-                    begin = rows.window ? std::max<int64_t>(0, end - rows.window) : 0;
-      const int64_t first = begin / PAGE, count = (end + PAGE - 1) / PAGE - first;
-      const int32_t* table = rows.table + row * rows.most_pages + first;
-      const int64_t key_block = heads.key_size * PAGE, value_block = heads.value_size * PAGE;
-      const Pages<T> key_pages{keys + share * key_block, heads.shared * key_block, table, count};
-      const Pages<T> value_pages{values + share * value_block, heads.shared * value_block, table, count};
-      attend_some(together, heads, query.of(head, row), query.head_stride, key_pages, value_pages,
-                  begin - first * PAGE, end - first * PAGE, room,
-                  answers + (row * heads.count + head) * heads.value_size);
+    for (int64_t number = 0; number < count; ++number) {
+      attend_task(all[number / heads.shared], number % heads.shared, rows, heads, query, keys, values,
+                  answers, room);
     }
   }
 }
