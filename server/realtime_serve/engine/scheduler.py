@@ -21,7 +21,7 @@ from realtime_serve.engine.waiting import Waiting, rank
 
 CHUNK_TOKENS = 512
 """Most prompt tokens in a step that also decodes: bounds what new prompts add to the others' next token."""
-LEAST_CHUNK_TOKENS = 96
+LEAST_CHUNK_TOKENS = 32
 """As many it may have in any case."""
 WORTH_WAITING = 64
 """A sequence waits for another one that is computing its next pages when so many of their tokens are the same."""
@@ -31,15 +31,20 @@ BURST_SHARE = 0.2
 """With `dynamic`, an idle engine waits no longer for company than this share of maxWaitMs after the newest arrival."""
 
 
-def chunk_tokens(decoding: int, reading: int) -> int:
-    """Prompt tokens of a step beside rows that decode: the more sequences wait for their first token, and the fewer for their next, the more."""
-    return max(LEAST_CHUNK_TOKENS, min(CHUNK_TOKENS, CHUNK_TOKENS * reading // decoding))
+def chunk_tokens(decoding: int, reading: int, ridge: int) -> int:
+    """Prompt tokens of a step beside rows that decode: as many as double its time, and more the more sequences wait for their first
+    token, and the fewer for their next. ridge: see `pace`.
+    """
+    double = decoding + ridge
+    return min(CHUNK_TOKENS, max(LEAST_CHUNK_TOKENS, double, CHUNK_TOKENS * reading // decoding))
 
 
 class Scheduler:
     def __init__(self, pages: PageTable, batching: Configure) -> None:
         self.pages = pages
         self.batching = batching
+        self.ridge = 0
+        """See `pace`."""
         self.waiting = Waiting()
         self.running: dict[int, Sequence] = {}
         self._newest = 0.0
@@ -82,7 +87,8 @@ class Scheduler:
         rows = [self._row(s, 1) for s in placed if s.id in self.running]
         budget = self.batching.max_batch_tokens - len(rows)
         reading = len(self.waiting) + sum(not s.decoding and not s.held for s in self.running.values())
-        prompts = self._prompt_rows(min(budget, chunk_tokens(len(rows), reading)) if rows else budget, now)
+        most = chunk_tokens(len(rows), reading, self.ridge) if rows else budget
+        prompts = self._prompt_rows(min(budget, most), now)
         rows += prompts
         admitted, self._admitted = self._admitted, []
         new = [self.running[number] for number in admitted if not self.running[number].preempted]

@@ -24,6 +24,7 @@ from realtime_serve.engine.messages import (
     Submit,
     ToEngine,
 )
+from realtime_serve.engine.pace import ProbeFailed, measure_ridge
 from realtime_serve.engine.pages import PageTable
 from realtime_serve.engine.refusal import refuse
 from realtime_serve.engine.runner import Runner
@@ -55,7 +56,7 @@ class Worker:
         self._stopping = False
 
     def warm_up(self) -> None:
-        """Generate a few tokens, so that the first request finds everything loaded. Raises what the runner raises."""
+        """Generate a few tokens, so that the first request finds everything loaded. Raises StepsFail, and what the runner raises."""
         size = min(8, self._longest - WARM_UP_TOKENS)
         greedy = Sampling(temperature=0.0)
         self._submit(Submit(-1, [0] * max(1, size), WARM_UP_TOKENS, greedy, [], 0))
@@ -64,6 +65,11 @@ class Worker:
             emissions = self._scheduler.apply(batch, self._runner.run(batch))
             if errors := [emission.error for emission in emissions if emission.error]:
                 raise StepsFail(f"the warm-up generation failed: {errors[0]}")
+        try:
+            self._scheduler.ridge = measure_ridge(self._runner, self._longest)
+        except ProbeFailed as failure:
+            raise StepsFail(f"the warm-up generation failed: {failure}") from failure
+        log.info("warmed up", extra={"fields": {"ridge_tokens": self._scheduler.ridge}})
 
     def run(self) -> None:
         """Until Shutdown. Raises FrontEndGone, StepsFail."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -58,16 +59,27 @@ def test_a_long_prompt_is_read_in_chunks_while_the_others_go_on():
     assert engine.outcomes[long].tokens == expected([2] * (3 * CHUNK_TOKENS), 2)
 
 
-def test_one_prompt_among_many_that_decode_is_read_in_small_chunks():
-    engine = driver(count=1024, size=16)
-    for number in range(16):
+@pytest.mark.parametrize(
+    ("decoding", "ridge", "tokens"),
+    [
+        (16, 0, LEAST_CHUNK_TOKENS),
+        (16, 10, LEAST_CHUNK_TOKENS),
+        (48, 0, 48),
+        (16, 100, 116),
+        (16, 4000, CHUNK_TOKENS),
+    ],
+)
+def test_one_prompt_among_many_that_decode_at_most_doubles_a_step(decoding, ridge, tokens):
+    engine = driver(count=1024, size=16, max_batch_size=64)
+    engine.scheduler.ridge = ridge
+    for number in range(decoding):
         engine.add([number], 50)
     engine.step()
     engine.add([2] * (3 * CHUNK_TOKENS), 2)
-    for _ in range(3):
+    for _ in range(2):
         engine.step()
-        (chunk,) = engine.batches[-1].rows[16:]
-        assert len(chunk.tokens) == LEAST_CHUNK_TOKENS
+        (chunk,) = engine.batches[-1].rows[decoding:]
+        assert len(chunk.tokens) == tokens
 
 
 def test_the_more_wait_for_their_first_token_the_more_prompt_tokens_has_a_step():
