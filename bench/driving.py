@@ -36,7 +36,7 @@ class Timed:
 @asynccontextmanager
 async def engine(directory: Path, batch: int = 128, **more: Any) -> AsyncIterator[Engine]:
     command = [sys.executable, "-m", "realtime_serve.engine_process"]
-    load = Load(model=str(directory), dtype="bfloat16", max_model_length=1024)
+    load = Load(model=str(directory), dtype="bfloat16", max_model_length=1024, compile=True)
     started = Engine(command=command, load=load, **more)
     await started.start()
     await started.configure(Configure(max_batch_size=batch))

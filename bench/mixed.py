@@ -61,7 +61,7 @@ async def measure() -> str:
 
 def main() -> None:
     about = (
-        f"bfloat16; {READERS} readers, {PROMPT} prompt and {TOKENS} output tokens a request, each asks again when it has its answer; "
+        f"bfloat16, compiled layers; {READERS} readers, {PROMPT} prompt and {TOKENS} output tokens a request, each asks again when it has its answer; "
         f"without and with prompts of {LONG} tokens, one after the other with {PAUSE:.0f} s between them. Medians of {REPEATS} "
         "interleaved pairs; the ratio is that of the 99th percentiles."
     )

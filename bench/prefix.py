@@ -65,7 +65,7 @@ def row(what: str, unit: int, pairs: list[tuple[float, float]]) -> str:
 
 def main() -> None:
     about = (
-        f"{next(iter(MODELS))}, bfloat16; {REQUESTS} requests at once whose first {SHARED} tokens are the same and never seen before, "
+        f"{next(iter(MODELS))}, bfloat16, compiled layers; {REQUESTS} requests at once whose first {SHARED} tokens are the same and never seen before, "
         f"and {OWN} of their own; what it takes until all have their first token, over that of one such request (without sharing: "
         f"{REQUESTS}). Medians of {REPEATS} interleaved pairs. Time says little where others use the machine; CPU time says more."
     )

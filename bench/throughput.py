@@ -54,7 +54,7 @@ def row(name: str, batch: int, mine: list[tuple[float, float, float]], theirs: l
 
 
 ABOUT = (
-    f"bfloat16, {PROMPT} random prompt and {TOKENS} output tokens a request, greedy, closed loop. Ours is the engine process "
+    f"bfloat16, {PROMPT} random prompt and {TOKENS} output tokens a request, greedy, closed loop. Ours is the engine process, its layers compiled, "
     "with its socket; the peers run in process: transformers' continuous batching, and its bare forward over a static batch "
     f"with its dynamic cache. Medians of {REPEATS} interleaved runs; each ratio is the median of the runs' ratios. Absolute figures "
     "mean little where the load averages are above the work measured here: read the ratios."
