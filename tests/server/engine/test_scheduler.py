@@ -76,7 +76,7 @@ def test_one_prompt_among_many_that_decode_at_most_doubles_a_step(decoding, ridg
         engine.add([number], 50)
     engine.step()
     engine.add([2] * (3 * CHUNK_TOKENS), 2)
-    for _ in range(2):
+    for _ in range(3):
         engine.step()
         (chunk,) = engine.batches[-1].rows[decoding:]
         assert len(chunk.tokens) == tokens

@@ -70,7 +70,9 @@ def test_so_it_is_for_prompts_and_their_chunks(way, spans, shared, group, sizes,
     heads = zip((shared * group, shared, shared), (sizes[0], *sizes), strict=True)
     new = tuple(torch.randn(count, *some, generator=noise).to(dtype).transpose(0, 1) for some in heads)
     found = attended(way, paged, batch, new, (scaling, window))
-    wanted = attended(TORCH, plain, batch, tuple(tokens.float() for tokens in new), (scaling, window))
+    wide = tuple(tokens.float() for tokens in new)
+    assert torch.equal(attended(way, paged, batch, wide, (scaling, window)), found)
+    wanted = attended(TORCH, plain, batch, wide, (scaling, window))
     assert ((found - wanted).norm(dim=1) <= CLOSE[dtype] * wanted.norm(dim=1)).all()
     for one, other in zip(plain.layer(0), paged.layer(0), strict=True):
         assert torch.equal(one, other.float())
