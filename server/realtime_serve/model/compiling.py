@@ -61,7 +61,7 @@ def compile_layers(model: Any, runner: TransformersRunner) -> None:
         calls = native.calls
         for module in model.modules():
             if isinstance(module, PackedLinear):
-                native.own_layer(module.order)
+                module.order = module.order.owned(calls)
     tokens = probe_tokens(runner)
     wanted = stepwise(runner, tokens)
     try:

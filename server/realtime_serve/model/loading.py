@@ -22,7 +22,7 @@ from realtime_serve.model.captured import NotCaptured
 from realtime_serve.model.compiling import NotCompiled, compile_layers, need_compiler
 from realtime_serve.model.crew import Crew
 from realtime_serve.model.memory import free_memory
-from realtime_serve.model.native import FBGEMM, begin_to_build
+from realtime_serve.model.native import begin_to_build
 from realtime_serve.model.paths import pick_capture, pick_way
 from realtime_serve.model.processor import is_native, is_x86
 from realtime_serve.model.proof import prove, prove_captured
@@ -47,7 +47,7 @@ def load_runner(
     device = pick_device(load.device)
     if load.compile and device.type == "cpu":
         need_compiler()
-        begin_to_build(FBGEMM)  # beside the weights, which are read meanwhile
+        begin_to_build()  # beside the weights, which are read meanwhile
     begin = time.monotonic()
     report(f"reading the weights in {directory}")
     config = read_config(directory)

@@ -7,7 +7,6 @@ Where it is not there, the operators of `operators` and the embedding bags of `b
 
 from __future__ import annotations
 
-import logging
 import weakref
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -24,31 +23,22 @@ from realtime_serve.model import operators
 from realtime_serve.model.decoding import Rows, lengths_of, page_table
 from realtime_serve.model.kv import PAGE_TOKENS, KVCache
 from realtime_serve.model.operators import How, New
-from realtime_serve.model.orders import Order
 from realtime_serve.model.step import slots
 
 SOURCES = Path(__file__).parent / "cpp"
-PARTS = ("paged_attention.cpp", "few_rows.cpp", "operators.cpp")
-FBGEMM = ("-DUSE_FBGEMM", f"-I{SOURCES}")
-"""Flags with which `few_rows.cpp` looks into FBGEMM's weights; another torch's headers may not let it."""
-LINE = 500
-"""Characters of a compiler's complaint that a log gets."""
-
-log = logging.getLogger("realtime_serve.model")
+PARTS = ("paged_attention.cpp", "integers.cpp", "operators.cpp")
 NAMESPACE = "realtime_serve_native"
 
 
 @cache
-def begin_to_build(flags: tuple[str, ...]) -> Callable[[], Any]:
+def begin_to_build() -> Callable[[], Any]:
     """Some 20 seconds of work for a process beside this one; what comes back waits for its end, and raises what it raised."""
     from torch._inductor.codecache import CppCodeCache  # noqa: PLC0415  # seconds to import, and torch has no public way
 
     parts = [(SOURCES / name).read_text() for name in PARTS]
     source = "\n".join((f"#define PAGE_TOKENS {PAGE_TOKENS}", *parts))
     pool = ThreadPoolExecutor(1)
-    found: Callable[[], Any] = CppCodeCache.load_async(
-        source, needs_vec_isa=True, submit_fn=pool.submit, extra_flags=flags
-    )
+    found: Callable[[], Any] = CppCodeCache.load_async(source, needs_vec_isa=True, submit_fn=pool.submit)
     pool.shutdown(wait=False)  # its thread ends with the build
     return found
 
@@ -56,15 +46,7 @@ def begin_to_build(flags: tuple[str, ...]) -> Callable[[], Any]:
 @cache
 def calls() -> Any:
     """The operators. Raises what compilers raise."""
-    from torch._inductor.exc import CppCompileError  # noqa: PLC0415  # see above
-
-    try:
-        begin_to_build(FBGEMM)()
-    except CppCompileError as error:
-        log.warning(
-            "few rows are multiplied by FBGEMM itself", extra={"fields": {"reason": str(error)[-LINE:]}}
-        )
-        begin_to_build(())()
+    begin_to_build()()
     library.register_fake(f"{NAMESPACE}::attend", operators.attended)
     library.register_fake(f"{NAMESPACE}::linear", operators.multiplied)
     return getattr(torch.ops, NAMESPACE)
@@ -115,12 +97,6 @@ class NativeAttention:
         for layer in cache.layers:
             self.calls.own_cache(owner, layer, *cache.layer(layer))
         weakref.finalize(cache, self.calls.disown_attention, owner)
-
-    def own_layer(self, order: Order) -> None:
-        """Likewise, under its own."""
-        number = int(order.number)
-        order.own(self.calls, number)
-        weakref.finalize(order, self.calls.disown_layer, number)
 
     def begin(self, owner: int, batch: Batch, blank: int) -> NativePlan:
         """The step that compiled code computes next."""

@@ -12,6 +12,7 @@ from realtime_serve.model.bags import BAGS
 from realtime_serve.model.capture import Capture, CudaGraphs
 from realtime_serve.model.kv import PAGE_TOKENS, Layout, Shape, lay
 from realtime_serve.model.native import NativeAttention
+from realtime_serve.model.orders import Integers
 from realtime_serve.model.static import StaticRows
 
 log = logging.getLogger("realtime_serve.model")
@@ -23,7 +24,7 @@ CLOSE = 0.02
 
 
 class KernelsWrong(Exception):
-    """They run, and answer otherwise than torch's attention."""
+    """They run, and answer otherwise than torch's."""
 
 
 def pick_way(device: torch.device, longest: int, *, compiled: bool = False) -> Way:
@@ -78,6 +79,15 @@ def try_out(way: Way, device: torch.device) -> None:
         decode(rows, (queries, *cached), cached, (None, None)).float().flatten(1)
         for decode in (way.decode, attend_rows)
     )
+    check_close("attention", wanted, found)
+    if way.native is not None:
+        weight, tokens = torch.randn(70, 300, generator=noise), torch.randn(17, 300, generator=noise)
+        found = Integers(way.native.calls, weight, None).multiply(tokens)
+        check_close("multiplication", tokens @ weight.T, found)
+
+
+def check_close(name: str, wanted: torch.Tensor, found: torch.Tensor) -> None:
+    """[rows, numbers] each. Raises KernelsWrong."""
     difference = float(((found - wanted).norm(dim=1) / wanted.norm(dim=1)).max())
     if not difference < CLOSE:
-        raise KernelsWrong(f"they differ from torch's attention by {difference:.0%}")
+        raise KernelsWrong(f"they differ from torch's {name} by {difference:.0%}")

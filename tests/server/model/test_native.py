@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import gc
-import subprocess
-import sys
 from collections.abc import Iterator
 
 import pytest
@@ -16,9 +14,8 @@ from realtime_serve.model import native, paths
 from realtime_serve.model.attention import TORCH, PagedAttention
 from realtime_serve.model.bags import BAGS
 from realtime_serve.model.kv import KVCache, Layout, Shape
-from realtime_serve.model.orders import Halves, OneDNN
+from realtime_serve.model.orders import Integers, OneDNN
 from realtime_serve.model.paths import native_way, pick_way
-from realtime_serve.model.processor import has_halves
 from tests.support.driving import Driver
 from tests.support.paged import CLOSE, CPU, PAGES, as_torch, cases, prompts, rows_of, same_in_any_company
 from tests.support.tiny_models import END, continuation
@@ -100,39 +97,21 @@ def test_a_tokens_sums_are_the_same_in_any_chunk(way):
     assert apart <= (0 if torch.backends.cpu.get_cpu_capability() == "AVX512" else 1e-6)
 
 
-def orders() -> list[OneDNN | Halves]:
-    weight, bias = torch.randn(40, 24).to(torch.float16).float(), torch.randn(40)
-    return [OneDNN(weight, bias, torch.float32), *([Halves(weight, bias)] if has_halves() else [])]
-
-
 def test_layers_multiply_as_in_python(way):
-    tokens = torch.randn(1, 5, 24)
-    for order in orders():
-        wanted = order.product(tokens)
-        way.native.own_layer(order)
-        found = way.native.calls.linear(tokens, order.number, 40)
-        assert torch.equal(found, wanted)
-        assert torch.equal(order.product(tokens), wanted)
-        assert torch.allclose(found + order.bias, order.multiply(tokens), atol=1e-6)
-
-
-@pytest.mark.skipif(not has_halves(), reason="no weight lies in float16 on this processor")
-@pytest.mark.parametrize(("out", "size"), [(64, 5), (45, 513), (64, 513), (96, 1030), (3, 512), (3077, 768)])
-def test_few_rows_have_the_bits_that_many_have(way, out, size):
-    order = Halves(torch.randn(out, size).to(torch.float16).float(), None)
-    tokens = torch.randn(1, 70, size)
+    weight, bias, tokens = torch.randn(40, 24), torch.randn(40), torch.randn(1, 5, 24)
+    order = OneDNN(weight, bias, torch.float32)
     wanted = order.product(tokens)
-    way.native.own_layer(order)
-    for count in (*range(1, 16), 28, 29, 33, 57, 64, 65):
-        some = tokens[:, :count]
-        assert torch.equal(way.native.calls.linear(some, order.number, out), wanted[:, :count])
+    assert order.owned(way.native.calls) is order
+    found = way.native.calls.linear(tokens, order.number, 40)
+    assert torch.equal(found, wanted)
+    assert torch.allclose(found + bias, order.multiply(tokens), atol=1e-6)
 
 
 def test_what_a_model_leaves_behind_is_forgotten(way):
-    order = orders()[0]
+    order = OneDNN(torch.randn(40, 24), None, torch.float32)
     cache = KVCache(shapes={0: Shape(1, 8, 8)}, pages=2, dtype=torch.float32, device=CPU, layout=way.layout)
     number, tokens, places = order.number, torch.randn(1, 1, 24), torch.zeros(1, dtype=torch.long)
-    way.native.own_layer(order)
+    order.owned(way.native.calls)
     way.native.own_cache(-1, cache)
     way.native.calls.linear(tokens, number, 40)
     way.native.calls.begin_step(-1, places, places, places, places)
@@ -170,21 +149,21 @@ def test_layers_are_compiled_without_it_too(tiny, load, monkeypatch, caplog):
     assert says_what_it_should(runner, oracle)
 
 
-def test_where_fbgemms_headers_are_others_the_rest_is_built():
-    code = (
-        "from realtime_serve.model import native; native.FBGEMM = ('-DUSE_FBGEMM', '-I/nowhere'); "
-        "print(native.calls().linear.default)"
-    )
-    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "realtime_serve_native.linear.default" in ended.stdout
-    assert "few rows are multiplied by FBGEMM itself" in ended.stderr
+class WrongAttention(native.NativeAttention):
+    def decode(self, rows, new, cached, how):
+        return 1.1 * super().decode(rows, new, cached, how)
 
 
-def test_it_is_tried_before_it_is_used(monkeypatch, caplog):
-    class Wrong(native.NativeAttention):
-        def decode(self, rows, new, cached, how):
-            return 1.1 * super().decode(rows, new, cached, how)
+class WrongIntegers(Integers):
+    def product(self, tokens):
+        return 1.1 * super().product(tokens)
 
-    monkeypatch.setattr(paths, "NativeAttention", Wrong)
+
+@pytest.mark.parametrize(
+    ("name", "wrong", "said"),
+    [("NativeAttention", WrongAttention, "attention"), ("Integers", WrongIntegers, "multiplication")],
+)
+def test_it_is_tried_before_it_is_used(monkeypatch, caplog, name, wrong, said):
+    monkeypatch.setattr(paths, name, wrong)
     assert pick_way(CPU, 256, compiled=True) is BAGS
-    assert "differ from torch's attention" in caplog.records[0].fields["reason"]
+    assert f"differ from torch's {said}" in caplog.records[0].fields["reason"]

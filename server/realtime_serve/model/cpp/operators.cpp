@@ -12,11 +12,10 @@ namespace {
 
 using at::Tensor;
 using std::optional;
-using Packed = c10::intrusive_ptr<LinearPackedParamsBase>;
 
-// A packed linear layer: FBGEMM's, or a weight in oneDNN's order.
-std::unordered_map<int64_t, std::variant<Packed, Tensor>>& layers() {
-  static std::unordered_map<int64_t, std::variant<Packed, Tensor>> known;
+// A packed linear layer: integers, or a weight in oneDNN's order.
+std::unordered_map<int64_t, std::variant<Integers, Tensor>>& layers() {
+  static std::unordered_map<int64_t, std::variant<Integers, Tensor>> known;
   return known;
 }
 
@@ -31,7 +30,9 @@ std::unordered_map<int64_t, Attention>& attentions() {
   return known;
 }
 
-void own_packed(int64_t number, const Packed& layer) { layers().insert_or_assign(number, layer); }
+void own_integers(int64_t number, const Tensor& weight) {
+  layers().insert_or_assign(number, round_weight(weight));
+}
 void own_weight(int64_t number, const Tensor& weight) { layers().insert_or_assign(number, weight); }
 void own_cache(int64_t owner, int64_t layer, const Tensor& keys, const Tensor& values) {
   attentions()[owner].cached.insert_or_assign(layer, std::pair(keys, values));
@@ -50,7 +51,7 @@ void begin_step(int64_t owner, const Tensor& places, const Tensor& table, const 
 
 Tensor linear(const Tensor& tokens, const Tensor& layer, int64_t /*size*/) {
   const auto& known = layers().at(*layer.const_data_ptr<int64_t>());
-  if (const auto* packed = std::get_if<Packed>(&known)) return multiply_half(**packed, tokens);
+  if (const auto* integers = std::get_if<Integers>(&known)) return multiply(*integers, tokens);
   using Multiply = Tensor(const Tensor&, const Tensor&, const optional<Tensor>&, c10::string_view,
                           c10::List<optional<at::Scalar>>, optional<c10::string_view>);
   static const auto multiply =
@@ -126,8 +127,7 @@ Tensor attend(const Tensor& query, const Tensor& key, const Tensor& value, const
 }  // namespace
 
 TORCH_LIBRARY_FRAGMENT(realtime_serve_native, library) {
-  library.def("own_packed(int number, __torch__.torch.classes.quantized.LinearPackedParamsBase layer) -> ()",
-              own_packed);
+  library.def("own_integers(int number, Tensor weight) -> ()", own_integers);
   library.def("own_weight(int number, Tensor weight) -> ()", own_weight);
   library.def("own_cache(int owner, int layer, Tensor keys, Tensor values) -> ()", own_cache);
   library.def("disown_layer(int number) -> ()", disown_layer);

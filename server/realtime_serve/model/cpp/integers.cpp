@@ -1,0 +1,240 @@
+// Rows times a weight, both as integers of 16 bits with a scale for each block of them. See ../orders.py.
+
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/zeros.h>
+
+#include <bit>
+
+namespace {
+
+using Wholes = at::vec::Vectorized<int32_t>;
+
+constexpr int64_t BLOCK = 128;  // numbers of a row that have one scale
+constexpr int64_t PAIRS = BLOCK / 2;
+constexpr int64_t PANEL = 2 * WIDTH;            // outputs whose weights lie beside each other
+constexpr int64_t TILE = WIDTH == 16 ? 14 : 4;  // rows whose sums stay in registers
+constexpr int64_t AHEAD = 4096;                 // bytes: no processor fetches beyond a page of memory unasked
+constexpr float MOST_OF_TOKEN = 8191, MOST_OF_WEIGHT = 32767;
+constexpr float MOST_OF_BLOCK = 262111;  // of a weight's, summed, so that no sum of products leaves 32 bits
+static_assert((MOST_OF_BLOCK + BLOCK / 2) * MOST_OF_TOKEN < 2147483648.0);
+
+// [panels, pairs, PANEL] and [panels, blocks, PANEL]. A pair is two numbers of a row, WIDTH from each other,
+// which are multiplied at once: the first in the lower bits.
+struct Integers {
+  int64_t size, width;
+  at::Tensor pairs, scales;
+
+  int64_t pair_count() const { return (size + 2 * WIDTH - 1) / (2 * WIDTH) * WIDTH; }
+  int64_t blocks() const { return (size + BLOCK - 1) / BLOCK; }
+  int64_t panels() const { return (width + PANEL - 1) / PANEL; }
+};
+
+// [blocks, rows, PAIRS] and [blocks, rows]
+struct Tokens {
+  const int32_t* pairs;
+  const float* scales;
+  int64_t rows;
+
+  Tokens from(int64_t row) const { return {pairs + row * PAIRS, scales + row, rows}; }
+};
+
+// What numbers are multiplied with before they are rounded. Less than the least scale counts as nothing.
+float factor_of(float scale) { return scale > 1e-30f ? 1 / scale : 0; }
+
+// With this added, a number's last bits are those of the nearest integer.
+constexpr float TO_NEAREST = 12582912;
+
+Floats load(const float* numbers, int64_t count) {
+  return count < WIDTH ? Floats::loadu(numbers, std::max<int64_t>(count, 0)) : Floats::loadu(numbers);
+}
+
+// By their bits, which are ordered as the numbers are, and what is no number beyond infinity: so that it
+// comes out again.
+float largest(const float* numbers, int64_t count) {
+  Wholes most(0);
+  for (int64_t n = 0; n < count; n += WIDTH)
+    most = at::vec::maximum(most, at::vec::cast<int32_t>(load(numbers + n, count - n).abs()));
+  int32_t lanes[WIDTH];
+  most.store(lanes);
+  return std::bit_cast<float>(*std::max_element(lanes, lanes + WIDTH));
+}
+
+void round_token(const float* token, int64_t size, int64_t rows, int32_t* pairs, float* scales) {
+  for (int64_t begin = 0; begin < size; begin += BLOCK, pairs += rows * PAIRS, scales += rows) {
+    const float* from = token + begin;
+    const int64_t count = std::min(BLOCK, size - begin);
+    *scales = largest(from, count) / MOST_OF_TOKEN;
+    const Floats factor(factor_of(*scales)), to_nearest(TO_NEAREST);
+    for (int64_t n = 0; n < count; n += 2 * WIDTH) {
+      const Floats one = load(from + n, count - n), other = load(from + n + WIDTH, count - n - WIDTH);
+      const Wholes low = at::vec::cast<int32_t>(one * factor + to_nearest) & Wholes(0xffff);
+      const Wholes high = at::vec::cast<int32_t>(other * factor + to_nearest) << Wholes(16);
+      (low | high).store(pairs + n / 2);
+    }
+  }
+}
+
+// One output's: [size]
+void round_output(const float* weight, int64_t size, int32_t* pairs, float* scales) {
+  for (int64_t begin = 0; begin < size; begin += BLOCK, scales += PANEL) {
+    const int64_t count = std::min(BLOCK, size - begin);
+    float sum = 0;
+    for (int64_t n = 0; n < count; ++n) sum += std::abs(weight[begin + n]);
+    *scales = std::max(sum / MOST_OF_BLOCK, largest(weight + begin, count) / MOST_OF_WEIGHT);
+    const float factor = factor_of(*scales);
+    for (int64_t number = begin; number < begin + count; ++number) {
+      const int64_t pair = number / (2 * WIDTH) * WIDTH + number % WIDTH;
+      const auto bits = std::bit_cast<uint32_t>(weight[number] * factor + TO_NEAREST) & 0xffff;
+      pairs[pair * PANEL] |= static_cast<int32_t>(number / WIDTH % 2 ? bits << 16 : bits);
+    }
+  }
+}
+
+// weight: [out, in], float32
+Integers round_weight(const at::Tensor& weight) {
+  Integers rounded{weight.size(1), weight.size(0), {}, {}};
+  const int64_t of_panel = rounded.pair_count() * PANEL, scales_of_panel = rounded.blocks() * PANEL;
+  rounded.pairs = at::zeros({rounded.panels() * of_panel}, weight.options().dtype(at::kInt));
+  rounded.scales = at::zeros({rounded.panels() * scales_of_panel}, weight.options());
+  const float* from = weight.const_data_ptr<float>();
+  auto* pairs = rounded.pairs.mutable_data_ptr<int32_t>();
+  auto* scales = rounded.scales.mutable_data_ptr<float>();
+#pragma omp parallel for
+  for (int64_t output = 0; output < rounded.width; ++output) {
+    const int64_t panel = output / PANEL, place = output % PANEL;
+    round_output(from + output * rounded.size, rounded.size, pairs + panel * of_panel + place,
+                 scales + panel * scales_of_panel + place);
+  }
+  return rounded;
+}
+
+// Of each lane's two numbers of 16 bits.
+Wholes add_products(Wholes sum, Wholes left, Wholes right) {
+#if defined(__AVX512VNNI__)
+  __m512i found = sum;  // as an intrinsic, compilers keep the sums of more than a few rows in memory
+  asm("vpdpwssd %2, %1, %0"
+      : "+v"(found)
+      : "v"(static_cast<__m512i>(left)), "v"(static_cast<__m512i>(right)));
+  return found;
+#elif defined(CPU_CAPABILITY_AVX512)
+  return sum + Wholes(_mm512_madd_epi16(left, right));
+#elif defined(CPU_CAPABILITY_AVX2)
+  return sum + Wholes(_mm256_madd_epi16(left, right));
+#else
+  int32_t sums[WIDTH], ones[WIDTH], others[WIDTH];
+  sum.store(sums), left.store(ones), right.store(others);
+  for (int64_t lane = 0; lane < WIDTH; ++lane)
+    sums[lane] += (ones[lane] >> 16) * (others[lane] >> 16) +
+                  static_cast<int16_t>(ones[lane]) * static_cast<int16_t>(others[lane]);
+  return Wholes::loadu(sums);
+#endif
+}
+
+// What the processor fetches while it multiplies: so many bytes for each pair.
+struct Fetch {
+  const char* from;
+  int64_t step;
+
+  void next() {
+    __builtin_prefetch(from, 0, 2);
+    if (step > 64) __builtin_prefetch(from + 64, 0, 2);
+    from += step;
+  }
+};
+
+// ROW... x PANEL of the answer, to found.
+template <int64_t... ROW>
+void multiply_panel(const Integers& weight, int64_t panel, Tokens tokens, Fetch fetch, float* found) {
+  const auto* pairs = weight.pairs.const_data_ptr<int32_t>() + panel * weight.pair_count() * PANEL;
+  const auto* scales = weight.scales.const_data_ptr<float>() + panel * weight.blocks() * PANEL;
+  std::fill(found, found + sizeof...(ROW) * PANEL, 0.0f);
+  for (int64_t left = weight.pair_count(); left > 0; left -= PAIRS) {
+    Wholes sums[sizeof...(ROW)][2] = {{(static_cast<void>(ROW), Wholes(0)), Wholes(0)}...};
+    const int64_t count = std::min(left, PAIRS);
+    for (int64_t pair = 0; pair < count; ++pair, pairs += PANEL) {
+      fetch.next();
+      const Wholes one = Wholes::loadu(pairs), other = Wholes::loadu(pairs + WIDTH);
+      const auto add = [&](int32_t token, Wholes& to_one, Wholes& to_other) {
+        to_one = add_products(to_one, one, Wholes(token));
+        to_other = add_products(to_other, other, Wholes(token));
+      };
+      (add(tokens.pairs[ROW * PAIRS + pair], sums[ROW][0], sums[ROW][1]), ...);
+    }
+    const Floats one = Floats::loadu(scales), other = Floats::loadu(scales + WIDTH);
+    const auto put = [](Wholes sum, Floats scale, float* to) {
+      at::vec::fmadd(at::vec::convert<float>(sum), scale, Floats::loadu(to)).store(to);
+    };
+    ((put(sums[ROW][0], one * Floats(tokens.scales[ROW]), found + ROW * PANEL),
+      put(sums[ROW][1], other * Floats(tokens.scales[ROW]), found + ROW * PANEL + WIDTH)),
+     ...);
+    scales += PANEL;
+    tokens.pairs += tokens.rows * PAIRS;
+    tokens.scales += tokens.rows;
+  }
+}
+
+// The loops over rows are written out, since compilers keep the sums of longer ones in memory.
+template <int64_t... ROW>
+constexpr auto for_rows(std::integer_sequence<int64_t, ROW...>) {
+  return multiply_panel<ROW...>;
+}
+
+template <int64_t... LESS>
+auto for_count(int64_t rows, std::integer_sequence<int64_t, LESS...>) {
+  static constexpr decltype(&multiply_panel<0>) all[] = {
+      for_rows(std::make_integer_sequence<int64_t, LESS + 1>())...};
+  return all[rows - 1];
+}
+
+void multiply_rows(const Integers& weight, int64_t panel, const Tokens& tokens, float* answers) {
+  const int64_t tiles = (tokens.rows + TILE - 1) / TILE, bytes = weight.pair_count() * PANEL * 4;
+  const int64_t column = panel * PANEL, count = std::min(PANEL, weight.width - column);
+  const char* own = static_cast<const char*>(weight.pairs.const_data_ptr()) + panel * bytes;
+  for (int64_t tile = 0; tile < tiles; ++tile) {
+    const int64_t first = tile * tokens.rows / tiles, end = (tile + 1) * tokens.rows / tiles;
+    // One tile waits for its own weights; of more, the first two bring the next panel, half of it each.
+    const Fetch fetch =
+        tiles == 1 ? Fetch{own + AHEAD, PANEL * 4} : Fetch{own + bytes + tile % 2 * bytes / 2, PANEL * 2};
+    float found[TILE * PANEL];
+    for_count(end - first, std::make_integer_sequence<int64_t, TILE>())(weight, panel, tokens.from(first),
+                                                                        fetch, found);
+    for (int64_t row = first; row < end; ++row) {
+      const float* from = found + (row - first) * PANEL;
+      std::copy(from, from + count, answers + row * weight.width + column);
+    }
+  }
+}
+
+// [..., in] → [..., out], both float32
+at::Tensor multiply(const Integers& weight, const at::Tensor& tokens) {
+  const at::Tensor inputs = tokens.contiguous();
+  const int64_t rows = inputs.numel() / weight.size;
+  auto sizes = inputs.sizes().vec();
+  sizes.back() = weight.width;
+  at::Tensor answers = at::empty(sizes, inputs.options());
+  const at::Tensor pairs = at::empty({weight.blocks() * rows * PAIRS}, inputs.options().dtype(at::kInt));
+  const at::Tensor scales = at::empty({weight.blocks() * rows}, inputs.options());
+  const float* from = inputs.const_data_ptr<float>();
+  auto* to_pairs = pairs.mutable_data_ptr<int32_t>();
+  auto* to_scales = scales.mutable_data_ptr<float>();
+  auto* to = answers.mutable_data_ptr<float>();
+  const auto round = [&](int64_t row) {
+    round_token(from + row * weight.size, weight.size, rows, to_pairs + row * PAIRS, to_scales + row);
+  };
+  const bool alone = rows < 4;  // to meet the other threads takes longer
+  for (int64_t row = 0; alone && row < rows; ++row) round(row);
+#pragma omp parallel
+  {
+    if (!alone) {
+#pragma omp for
+      for (int64_t row = 0; row < rows; ++row) round(row);
+    }
+#pragma omp for nowait
+    for (int64_t panel = 0; panel < weight.panels(); ++panel)
+      multiply_rows(weight, panel, {to_pairs, to_scales, rows}, to);
+  }
+  return answers;
+}
+
+}  // namespace
