@@ -111,7 +111,7 @@ Integers round_weight(const at::Tensor& weight) {
 
 // Of each lane's two numbers of 16 bits.
 Wholes add_products(Wholes sum, Wholes left, Wholes right) {
-#if defined(__AVX512VNNI__)
+#if defined(CPU_CAPABILITY_AVX512) && defined(__AVX512VNNI__)
   __m512i found = sum;  // as an intrinsic, compilers keep the sums of more than a few rows in memory
   asm("vpdpwssd %2, %1, %0"
       : "+v"(found)
