@@ -16,7 +16,7 @@ constexpr int64_t PANEL = 2 * WIDTH;            // outputs whose weights lie bes
 constexpr int64_t TILE = WIDTH == 16 ? 14 : 4;  // rows whose sums stay in registers
 constexpr int64_t AHEAD = 4096;                 // bytes: no processor fetches beyond a page of memory unasked
 constexpr float MOST_OF_TOKEN = 8191, MOST_OF_WEIGHT = 32767;
-constexpr float MOST_OF_BLOCK = 262111;  // of a weight's, summed, so that no sum of products leaves 32 bits
+constexpr float MOST_OF_BLOCK = 262000;  // of a weight's, summed, so that no sum of products leaves 32 bits
 static_assert((MOST_OF_BLOCK + BLOCK / 2) * MOST_OF_TOKEN < 2147483648.0);
 
 // [panels, pairs, PANEL] and [panels, blocks, PANEL]. A pair is two numbers of a row, WIDTH from each other,
