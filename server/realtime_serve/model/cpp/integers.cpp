@@ -12,9 +12,13 @@ using Wholes = at::vec::Vectorized<int32_t>;
 
 constexpr int64_t BLOCK = 128;  // numbers of a row that have one scale
 constexpr int64_t PAIRS = BLOCK / 2;
-constexpr int64_t PANEL = 2 * WIDTH;            // outputs whose weights lie beside each other
-constexpr int64_t TILE = WIDTH == 16 ? 14 : 4;  // rows whose sums stay in registers
-constexpr int64_t AHEAD = 4096;                 // bytes: no processor fetches beyond a page of memory unasked
+constexpr int64_t VECTORS = 3;
+constexpr int64_t PANEL = VECTORS * WIDTH;     // outputs whose weights lie beside each other
+constexpr int64_t TILE = WIDTH == 16 ? 8 : 3;  // rows whose sums stay in registers
+constexpr int64_t SLICE = 2;          // blocks of a panel that stay in the first cache while tiles pass
+constexpr int64_t GROUP = 16 * TILE;  // rows whose answers do so too
+constexpr int64_t LINE = 64;          // bytes
+constexpr int64_t AHEAD = 4096;       // bytes: no processor fetches beyond a page of memory unasked
 constexpr float MOST_OF_TOKEN = 8191, MOST_OF_WEIGHT = 32767;
 constexpr float MOST_OF_BLOCK = 262000;  // of a weight's, summed, so that no sum of products leaves 32 bits
 static_assert((MOST_OF_BLOCK + BLOCK / 2) * MOST_OF_TOKEN < 2147483648.0);
@@ -36,7 +40,9 @@ struct Tokens {
   const float* scales;
   int64_t rows;
 
-  Tokens from(int64_t row) const { return {pairs + row * PAIRS, scales + row, rows}; }
+  Tokens from(int64_t row, int64_t block) const {
+    return {pairs + (block * rows + row) * PAIRS, scales + block * rows + row, rows};
+  }
 };
 
 // What numbers are multiplied with before they are rounded. Less than the least scale counts as nothing.
@@ -137,38 +143,50 @@ struct Fetch {
   int64_t step;
 
   void next() {
-    __builtin_prefetch(from, 0, 2);
-    if (step > 64) __builtin_prefetch(from + 64, 0, 2);
+    for (int64_t line = 0; line < step; line += LINE) __builtin_prefetch(from + line, 0, 2);
     from += step;
   }
 };
 
-// ROW... x PANEL of the answer, to found.
+// Of a panel's weights.
+struct Slice {
+  const int32_t* pairs;
+  const float* scales;
+  int64_t count;
+
+  // Tiles that share it bring the one behind it, a part each. One alone waits for its own.
+  Fetch fetch(int64_t tile, int64_t tiles) const {
+    const int64_t step = (PANEL * 4 + tiles - 1) / tiles;
+    const auto* bytes = reinterpret_cast<const char*>(pairs);
+    return tiles == 1 ? Fetch{bytes + AHEAD, step} : Fetch{bytes + (PANEL * 4 + tile * step) * count, step};
+  }
+};
+
+// ROW... x PANEL of the answer, added to found.
 template <int64_t... ROW>
-void multiply_panel(const Integers& weight, int64_t panel, Tokens tokens, Fetch fetch, float* found) {
-  const auto* pairs = weight.pairs.const_data_ptr<int32_t>() + panel * weight.pair_count() * PANEL;
-  const auto* scales = weight.scales.const_data_ptr<float>() + panel * weight.blocks() * PANEL;
-  std::fill(found, found + sizeof...(ROW) * PANEL, 0.0f);
-  for (int64_t left = weight.pair_count(); left > 0; left -= PAIRS) {
-    Wholes sums[sizeof...(ROW)][2] = {{(static_cast<void>(ROW), Wholes(0)), Wholes(0)}...};
+void add_slice(const Slice& slice, Tokens tokens, Fetch fetch, float* found) {
+  const int32_t* pairs = slice.pairs;
+  const float* scales = slice.scales;
+  for (int64_t left = slice.count; left > 0; left -= PAIRS, scales += PANEL) {
+    Wholes sums[sizeof...(ROW)][VECTORS] = {{(static_cast<void>(ROW), Wholes(0)), Wholes(0), Wholes(0)}...};
     const int64_t count = std::min(left, PAIRS);
     for (int64_t pair = 0; pair < count; ++pair, pairs += PANEL) {
       fetch.next();
-      const Wholes one = Wholes::loadu(pairs), other = Wholes::loadu(pairs + WIDTH);
-      const auto add = [&](int32_t token, Wholes& to_one, Wholes& to_other) {
-        to_one = add_products(to_one, one, Wholes(token));
-        to_other = add_products(to_other, other, Wholes(token));
+      const Wholes weights[VECTORS] = {Wholes::loadu(pairs), Wholes::loadu(pairs + WIDTH),
+                                       Wholes::loadu(pairs + 2 * WIDTH)};
+      const auto add = [&](int32_t token, Wholes* to) {
+        for (int64_t n = 0; n < VECTORS; ++n) to[n] = add_products(to[n], weights[n], Wholes(token));
       };
-      (add(tokens.pairs[ROW * PAIRS + pair], sums[ROW][0], sums[ROW][1]), ...);
+      (add(tokens.pairs[ROW * PAIRS + pair], sums[ROW]), ...);
     }
-    const Floats one = Floats::loadu(scales), other = Floats::loadu(scales + WIDTH);
-    const auto put = [](Wholes sum, Floats scale, float* to) {
-      at::vec::fmadd(at::vec::convert<float>(sum), scale, Floats::loadu(to)).store(to);
+    const auto put = [&](const Wholes* from, float scale, float* to) {
+      for (int64_t n = 0; n < VECTORS; ++n) {
+        const Floats product = Floats::loadu(scales + n * WIDTH) * Floats(scale);
+        const Floats sum = Floats::loadu(to + n * WIDTH);
+        at::vec::fmadd(at::vec::convert<float>(from[n]), product, sum).store(to + n * WIDTH);
+      }
     };
-    ((put(sums[ROW][0], one * Floats(tokens.scales[ROW]), found + ROW * PANEL),
-      put(sums[ROW][1], other * Floats(tokens.scales[ROW]), found + ROW * PANEL + WIDTH)),
-     ...);
-    scales += PANEL;
+    (put(sums[ROW], tokens.scales[ROW], found + ROW * PANEL), ...);
     tokens.pairs += tokens.rows * PAIRS;
     tokens.scales += tokens.rows;
   }
@@ -177,33 +195,36 @@ void multiply_panel(const Integers& weight, int64_t panel, Tokens tokens, Fetch 
 // The loops over rows are written out, since compilers keep the sums of longer ones in memory.
 template <int64_t... ROW>
 constexpr auto for_rows(std::integer_sequence<int64_t, ROW...>) {
-  return multiply_panel<ROW...>;
+  return add_slice<ROW...>;
 }
 
 template <int64_t... LESS>
 auto for_count(int64_t rows, std::integer_sequence<int64_t, LESS...>) {
-  static constexpr decltype(&multiply_panel<0>) all[] = {
+  static constexpr decltype(&add_slice<0>) all[] = {
       for_rows(std::make_integer_sequence<int64_t, LESS + 1>())...};
   return all[rows - 1];
 }
 
-void multiply_rows(const Integers& weight, int64_t panel, const Tokens& tokens, float* answers) {
-  const int64_t tiles = (tokens.rows + TILE - 1) / TILE, bytes = weight.pair_count() * PANEL * 4;
-  const int64_t column = panel * PANEL, count = std::min(PANEL, weight.width - column);
-  const char* own = static_cast<const char*>(weight.pairs.const_data_ptr()) + panel * bytes;
-  for (int64_t tile = 0; tile < tiles; ++tile) {
-    const int64_t first = tile * tokens.rows / tiles, end = (tile + 1) * tokens.rows / tiles;
-    // One tile waits for its own weights; of more, the first two bring the next panel, half of it each.
-    const Fetch fetch =
-        tiles == 1 ? Fetch{own + AHEAD, PANEL * 4} : Fetch{own + bytes + tile % 2 * bytes / 2, PANEL * 2};
-    float found[TILE * PANEL];
-    for_count(end - first, std::make_integer_sequence<int64_t, TILE>())(weight, panel, tokens.from(first),
-                                                                        fetch, found);
-    for (int64_t row = first; row < end; ++row) {
-      const float* from = found + (row - first) * PANEL;
-      std::copy(from, from + count, answers + row * weight.width + column);
+// count rows of the tokens, a group at most; answers: the group's first.
+void multiply_group(const Integers& weight, int64_t panel, Tokens tokens, int64_t count, float* answers) {
+  const auto* pairs = weight.pairs.const_data_ptr<int32_t>() + panel * weight.pair_count() * PANEL;
+  const auto* scales = weight.scales.const_data_ptr<float>() + panel * weight.blocks() * PANEL;
+  const int64_t tiles = (count + TILE - 1) / TILE;
+  float found[GROUP * PANEL];
+  std::fill(found, found + count * PANEL, 0.0f);
+  for (int64_t block = 0; block < weight.blocks(); block += SLICE) {
+    const int64_t done = block * PAIRS;
+    const Slice slice{pairs + done * PANEL, scales + block * PANEL,
+                      std::min(SLICE * PAIRS, weight.pair_count() - done)};
+    for (int64_t tile = 0; tile < tiles; ++tile) {
+      const int64_t first = tile * count / tiles, end = (tile + 1) * count / tiles;
+      for_count(end - first, std::make_integer_sequence<int64_t, TILE>())(
+          slice, tokens.from(first, block), slice.fetch(tile, tiles), found + first * PANEL);
     }
   }
+  const int64_t column = panel * PANEL, width = std::min(PANEL, weight.width - column);
+  for (int64_t row = 0; row < count; ++row)
+    std::copy_n(found + row * PANEL, width, answers + row * weight.width + column);
 }
 
 // [..., in] → [..., out], both float32
@@ -222,6 +243,8 @@ at::Tensor multiply(const Integers& weight, const at::Tensor& tokens) {
   const auto round = [&](int64_t row) {
     round_token(from + row * weight.size, weight.size, rows, to_pairs + row * PAIRS, to_scales + row);
   };
+  const Tokens all{to_pairs, to_scales, rows};
+  const int64_t groups = (rows + GROUP - 1) / GROUP;
   const bool alone = rows < 4;  // to meet the other threads takes longer
   for (int64_t row = 0; alone && row < rows; ++row) round(row);
 #pragma omp parallel
@@ -230,9 +253,12 @@ at::Tensor multiply(const Integers& weight, const at::Tensor& tokens) {
 #pragma omp for
       for (int64_t row = 0; row < rows; ++row) round(row);
     }
-#pragma omp for nowait
-    for (int64_t panel = 0; panel < weight.panels(); ++panel)
-      multiply_rows(weight, panel, {to_pairs, to_scales, rows}, to);
+#pragma omp for collapse(2) nowait
+    for (int64_t group = 0; group < groups; ++group)
+      for (int64_t panel = 0; panel < weight.panels(); ++panel) {
+        const int64_t first = group * rows / groups, end = (group + 1) * rows / groups;
+        multiply_group(weight, panel, all.from(first, 0), end - first, to + first * weight.width);
+      }
   }
   return answers;
 }
