@@ -227,6 +227,12 @@ void multiply_group(const Integers& weight, int64_t panel, Tokens tokens, int64_
     std::copy_n(found + row * PANEL, width, answers + row * weight.width + column);
 }
 
+template <typename T>
+T* room(std::vector<T>& kept, int64_t count) {
+  if (std::ssize(kept) < count) kept.resize(count);
+  return kept.data();
+}
+
 // [..., in] → [..., out], both float32
 at::Tensor multiply(const Integers& weight, const at::Tensor& tokens) {
   const at::Tensor inputs = tokens.contiguous();
@@ -234,11 +240,11 @@ at::Tensor multiply(const Integers& weight, const at::Tensor& tokens) {
   auto sizes = inputs.sizes().vec();
   sizes.back() = weight.width;
   at::Tensor answers = at::empty(sizes, inputs.options());
-  const at::Tensor pairs = at::empty({weight.blocks() * rows * PAIRS}, inputs.options().dtype(at::kInt));
-  const at::Tensor scales = at::empty({weight.blocks() * rows}, inputs.options());
+  static thread_local std::vector<int32_t> pairs;  // kept: steps ask for the same again and again
+  static thread_local std::vector<float> scales;
+  int32_t* to_pairs = room(pairs, weight.blocks() * rows * PAIRS);
+  float* to_scales = room(scales, weight.blocks() * rows);
   const float* from = inputs.const_data_ptr<float>();
-  auto* to_pairs = pairs.mutable_data_ptr<int32_t>();
-  auto* to_scales = scales.mutable_data_ptr<float>();
   auto* to = answers.mutable_data_ptr<float>();
   const auto round = [&](int64_t row) {
     round_token(from + row * weight.size, weight.size, rows, to_pairs + row * PAIRS, to_scales + row);

@@ -59,15 +59,15 @@ Tensor linear(const Tensor& tokens, const Tensor& layer, int64_t /*size*/) {
   return multiply.call(tokens, std::get<Tensor>(known), {}, "none", c10::List<optional<at::Scalar>>(), "");
 }
 
-// The numbers of a token beside each other, in the cache's type. [heads, tokens, size]
+// The numbers of a token beside each other, in the cache's type. [..., heads, tokens, size]
 Tensor ready(const Tensor& fresh, const Tensor& cached) {
   const Tensor same = fresh.to(cached.scalar_type());
-  return same.stride(2) == 1 ? same : same.contiguous();
+  return same.stride(-1) == 1 ? same : same.contiguous();
 }
 
 template <typename T>
 Fresh<T> fresh(const Tensor& tensor) {
-  return {tensor.const_data_ptr<T>(), tensor.stride(0), tensor.stride(1)};
+  return {tensor.const_data_ptr<T>(), tensor.stride(-3), tensor.stride(-2)};
 }
 
 Heads sizes(const Tensor& keys, const Tensor& values, int64_t count = 0, double scale = 1) {
@@ -93,7 +93,7 @@ void write_tokens(const Tensor& keys, const Tensor& values, const Tensor& key, c
   });
 }
 
-// query: [heads, tokens, size] → [tokens, heads, size]
+// query: [..., heads, tokens, size] → [tokens, heads, size]
 Tensor attend_rows(const Tensor& query, const Tensor& keys, const Tensor& values, const Tensor& table,
                    const Tensor& lengths, const Tensor& firsts, optional<double> scaling,
                    optional<int64_t> window) {
@@ -104,8 +104,8 @@ Tensor attend_rows(const Tensor& query, const Tensor& keys, const Tensor& values
                   table.const_data_ptr<int32_t>(),
                   lengths.const_data_ptr<int32_t>(),
                   firsts.const_data_ptr<int32_t>()};
-  const auto heads = sizes(keys, values, asked.size(0), scaling.value_or(1 / std::sqrt(keys.size(3))));
-  const Tensor answers = at::empty({asked.size(1), heads.count, heads.value_size}, asked.options());
+  const auto heads = sizes(keys, values, asked.size(-3), scaling.value_or(1 / std::sqrt(keys.size(3))));
+  const Tensor answers = at::empty({asked.size(-2), heads.count, heads.value_size}, asked.options());
   by_type(keys.scalar_type(), [&](auto kind) {
     using T = decltype(kind);
     attend_all<T>(rows, heads, fresh<T>(asked), keys.const_data_ptr<T>(), values.const_data_ptr<T>(),
@@ -119,9 +119,8 @@ Tensor attend(const Tensor& query, const Tensor& key, const Tensor& value, const
               optional<double> scaling, optional<int64_t> window, int64_t owner) {
   const auto& own = attentions().at(owner);
   const auto& [keys, values] = own.cached.at(*layer.const_data_ptr<int64_t>());
-  write_tokens(keys, values, key[0], value[0], own.places);
-  return attend_rows(query[0], keys, values, own.table, own.lengths, own.firsts, scaling, window)
-      .unsqueeze(0);
+  write_tokens(keys, values, key, value, own.places);
+  return attend_rows(query, keys, values, own.table, own.lengths, own.firsts, scaling, window).unsqueeze(0);
 }
 
 }  // namespace
