@@ -13,6 +13,7 @@ using Wholes = at::vec::Vectorized<int32_t>;
 constexpr int64_t BLOCK = 128;  // numbers of a row that have one scale
 constexpr int64_t PAIRS = BLOCK / 2;
 constexpr int64_t VECTORS = 3;
+static_assert(VECTORS == 3);  // as many are written out in add_slice, where one forgotten would go unnoticed
 constexpr int64_t PANEL = VECTORS * WIDTH;     // outputs whose weights lie beside each other
 constexpr int64_t TILE = WIDTH == 16 ? 8 : 3;  // rows whose sums stay in registers
 constexpr int64_t SLICE = 2;          // blocks of a panel that stay in the first cache while tiles pass
