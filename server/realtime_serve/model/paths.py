@@ -12,7 +12,7 @@ from realtime_serve.model.bags import BAGS
 from realtime_serve.model.capture import Capture, CudaGraphs
 from realtime_serve.model.kv import PAGE_TOKENS, Layout, Shape, lay
 from realtime_serve.model.native import NativeAttention
-from realtime_serve.model.orders import Integers
+from realtime_serve.model.orders import Bfloats, Integers
 from realtime_serve.model.static import StaticRows
 
 log = logging.getLogger("realtime_serve.model")
@@ -82,8 +82,10 @@ def try_out(way: Way, device: torch.device) -> None:
     check_close("attention", wanted, found)
     if way.native is not None:
         weight, tokens = torch.randn(70, 300, generator=noise), torch.randn(17, 300, generator=noise)
-        found = Integers(way.native.calls, weight, None).multiply(tokens)
-        check_close("multiplication", tokens @ weight.T, found)
+        for order in (Integers, Bfloats):
+            laid = order(way.native.calls, weight.to(order.dtype), None)
+            found = laid.multiply(tokens.to(order.dtype)).float()
+            check_close(f"multiplication by {laid.name}", tokens @ weight.T, found)
 
 
 def check_close(name: str, wanted: torch.Tensor, found: torch.Tensor) -> None:

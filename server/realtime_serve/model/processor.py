@@ -33,6 +33,13 @@ def is_native(dtype: torch.dtype) -> bool:
     return any(capabilities().get(name) for name in INSTRUCTIONS[dtype])
 
 
+def multiplies_pairs(dtype: torch.dtype) -> bool:
+    """Whether it has an instruction for vectors of pairs, and none for tiles of them: those are oneDNN's."""
+    return dtype == torch.bfloat16 and bool(
+        capabilities().get("avx512_bf16") and not capabilities().get("amx_bf16")
+    )
+
+
 def has_halves() -> bool:
     return is_x86() and HALVES in torch.backends.quantized.supported_engines
 

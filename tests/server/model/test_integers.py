@@ -61,6 +61,10 @@ def test_a_number_that_stands_out_takes_nothing_from_other_blocks(odd):
     check(weight, tokens)
 
 
+def test_numbers_that_do_not_lie_beside_each_other_are_taken_in_their_order():
+    check(torch.randn(300, 40).T, torch.randn(7, 600)[:, ::2])
+
+
 @pytest.mark.parametrize("sign", [1.0, -1.0])
 def test_no_sum_overflows(sign):
     check(torch.full((40, 300), 3.0), torch.full((20, 300), sign * 7.0))

@@ -14,7 +14,7 @@ from realtime_serve.model import native, paths
 from realtime_serve.model.attention import TORCH, PagedAttention
 from realtime_serve.model.bags import BAGS
 from realtime_serve.model.kv import KVCache, Layout, Shape
-from realtime_serve.model.orders import Integers, OneDNN
+from realtime_serve.model.orders import Bfloats, Integers, OneDNN
 from realtime_serve.model.paths import native_way, pick_way
 from tests.support.driving import Driver
 from tests.support.paged import CLOSE, CPU, PAGES, as_torch, cases, prompts, rows_of, same_in_any_company
@@ -159,9 +159,18 @@ class WrongIntegers(Integers):
         return 1.1 * super().product(tokens)
 
 
+class WrongBfloats(Bfloats):
+    def product(self, tokens):
+        return 1.1 * super().product(tokens)
+
+
 @pytest.mark.parametrize(
     ("name", "wrong", "said"),
-    [("NativeAttention", WrongAttention, "attention"), ("Integers", WrongIntegers, "multiplication")],
+    [
+        ("NativeAttention", WrongAttention, "attention"),
+        ("Integers", WrongIntegers, "multiplication by int16"),
+        ("Bfloats", WrongBfloats, "multiplication by bfloat16"),
+    ],
 )
 def test_it_is_tried_before_it_is_used(monkeypatch, caplog, name, wrong, said):
     monkeypatch.setattr(paths, name, wrong)

@@ -1,6 +1,5 @@
 // Rows times a weight, both as integers of 16 bits with a scale for each block of them. See ../orders.py.
 
-#include <ATen/core/Tensor.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/zeros.h>
 
@@ -8,43 +7,12 @@
 
 namespace {
 
-using Wholes = at::vec::Vectorized<int32_t>;
-
 constexpr int64_t BLOCK = 128;  // numbers of a row that have one scale
 constexpr int64_t PAIRS = BLOCK / 2;
-constexpr int64_t VECTORS = 3;
-static_assert(VECTORS == 3);  // as many are written out in add_slice, where one forgotten would go unnoticed
-constexpr int64_t PANEL = VECTORS * WIDTH;     // outputs whose weights lie beside each other
-constexpr int64_t TILE = WIDTH == 16 ? 8 : 3;  // rows whose sums stay in registers
-constexpr int64_t SLICE = 2;          // blocks of a panel that stay in the first cache while tiles pass
-constexpr int64_t GROUP = 16 * TILE;  // rows whose answers do so too
-constexpr int64_t LINE = 64;          // bytes
-constexpr int64_t AHEAD = 4096;       // bytes: no processor fetches beyond a page of memory unasked
+static_assert(SLICE % PAIRS == 0);
 constexpr float MOST_OF_TOKEN = 8191, MOST_OF_WEIGHT = 32767;
 constexpr float MOST_OF_BLOCK = 262000;  // of a weight's, summed, so that no sum of products leaves 32 bits
 static_assert((MOST_OF_BLOCK + BLOCK / 2) * MOST_OF_TOKEN < 2147483648.0);
-
-// [panels, pairs, PANEL] and [panels, blocks, PANEL]. A pair is two numbers of a row, WIDTH from each other,
-// which are multiplied at once: the first in the lower bits.
-struct Integers {
-  int64_t size, width;
-  at::Tensor pairs, scales;
-
-  int64_t pair_count() const { return (size + 2 * WIDTH - 1) / (2 * WIDTH) * WIDTH; }
-  int64_t blocks() const { return (size + BLOCK - 1) / BLOCK; }
-  int64_t panels() const { return (width + PANEL - 1) / PANEL; }
-};
-
-// [blocks, rows, PAIRS] and [blocks, rows]
-struct Tokens {
-  const int32_t* pairs;
-  const float* scales;
-  int64_t rows;
-
-  Tokens from(int64_t row, int64_t block) const {
-    return {pairs + (block * rows + row) * PAIRS, scales + block * rows + row, rows};
-  }
-};
 
 // What numbers are multiplied with before they are rounded. Less than the least scale counts as nothing.
 float factor_of(float scale) { return scale > 1e-30f ? 1 / scale : 0; }
@@ -98,24 +66,6 @@ void round_output(const float* weight, int64_t size, int32_t* pairs, float* scal
   }
 }
 
-// weight: [out, in], float32
-Integers round_weight(const at::Tensor& weight) {
-  Integers rounded{weight.size(1), weight.size(0), {}, {}};
-  const int64_t of_panel = rounded.pair_count() * PANEL, scales_of_panel = rounded.blocks() * PANEL;
-  rounded.pairs = at::zeros({rounded.panels() * of_panel}, weight.options().dtype(at::kInt));
-  rounded.scales = at::zeros({rounded.panels() * scales_of_panel}, weight.options());
-  const float* from = weight.const_data_ptr<float>();
-  auto* pairs = rounded.pairs.mutable_data_ptr<int32_t>();
-  auto* scales = rounded.scales.mutable_data_ptr<float>();
-#pragma omp parallel for
-  for (int64_t output = 0; output < rounded.width; ++output) {
-    const int64_t panel = output / PANEL, place = output % PANEL;
-    round_output(from + output * rounded.size, rounded.size, pairs + panel * of_panel + place,
-                 scales + panel * scales_of_panel + place);
-  }
-  return rounded;
-}
-
 // Of each lane's two numbers of 16 bits.
 Wholes add_products(Wholes sum, Wholes left, Wholes right) {
 #if defined(CPU_CAPABILITY_AVX512) && defined(__AVX512VNNI__)
@@ -138,94 +88,83 @@ Wholes add_products(Wholes sum, Wholes left, Wholes right) {
 #endif
 }
 
-// What the processor fetches while it multiplies: so many bytes for each pair.
-struct Fetch {
-  const char* from;
-  int64_t step;
+// [panels, pairs, PANEL] and [panels, blocks, PANEL]. A pair is two numbers of a row, WIDTH from each other.
+struct Integers {
+  int64_t size, width;
+  at::Tensor pairs, scales;
 
-  void next() {
-    for (int64_t line = 0; line < step; line += LINE) __builtin_prefetch(from + line, 0, 2);
-    from += step;
-  }
-};
+  // [blocks, rows, PAIRS] and [blocks, rows]
+  struct Tokens {
+    const int32_t* pairs;
+    const float* scales;
+    int64_t rows;
 
-// Of a panel's weights.
-struct Slice {
-  const int32_t* pairs;
-  const float* scales;
-  int64_t count;
-
-  // Tiles that share it bring the one behind it, a part each. One alone waits for its own.
-  Fetch fetch(int64_t tile, int64_t tiles) const {
-    const int64_t step = (PANEL * 4 + tiles - 1) / tiles;
-    const auto* bytes = reinterpret_cast<const char*>(pairs);
-    return tiles == 1 ? Fetch{bytes + AHEAD, step} : Fetch{bytes + (PANEL * 4 + tile * step) * count, step};
-  }
-};
-
-// ROW... x PANEL of the answer, added to found.
-template <int64_t... ROW>
-void add_slice(const Slice& slice, Tokens tokens, Fetch fetch, float* found) {
-  const int32_t* pairs = slice.pairs;
-  const float* scales = slice.scales;
-  for (int64_t left = slice.count; left > 0; left -= PAIRS, scales += PANEL) {
-    Wholes sums[sizeof...(ROW)][VECTORS] = {{(static_cast<void>(ROW), Wholes(0)), Wholes(0), Wholes(0)}...};
-    const int64_t count = std::min(left, PAIRS);
-    for (int64_t pair = 0; pair < count; ++pair, pairs += PANEL) {
-      fetch.next();
-      const Wholes weights[VECTORS] = {Wholes::loadu(pairs), Wholes::loadu(pairs + WIDTH),
-                                       Wholes::loadu(pairs + 2 * WIDTH)};
-      const auto add = [&](int32_t token, Wholes* to) {
-        for (int64_t n = 0; n < VECTORS; ++n) to[n] = add_products(to[n], weights[n], Wholes(token));
-      };
-      (add(tokens.pairs[ROW * PAIRS + pair], sums[ROW]), ...);
+    Tokens from(int64_t row, int64_t pair) const {
+      const int64_t place = pair / PAIRS * rows + row;
+      return {pairs + place * PAIRS, scales + place, rows};
     }
-    const auto put = [&](const Wholes* from, float scale, float* to) {
-      for (int64_t n = 0; n < VECTORS; ++n) {
-        const Floats product = Floats::loadu(scales + n * WIDTH) * Floats(scale);
-        const Floats sum = Floats::loadu(to + n * WIDTH);
-        at::vec::fmadd(at::vec::convert<float>(from[n]), product, sum).store(to + n * WIDTH);
+  };
+
+  struct Slice : ::Slice {
+    const float* scales;
+  };
+
+  int64_t pair_count() const { return (size + 2 * WIDTH - 1) / (2 * WIDTH) * WIDTH; }
+  int64_t blocks() const { return (size + BLOCK - 1) / BLOCK; }
+  int64_t panels() const { return (width + PANEL - 1) / PANEL; }
+
+  Slice slice(int64_t panel, int64_t begin, int64_t count) const {
+    const auto* of_panel = scales.const_data_ptr<float>() + panel * blocks() * PANEL;
+    return {{pairs.const_data_ptr<int32_t>() + (panel * pair_count() + begin) * PANEL, count},
+            of_panel + begin / PAIRS * PANEL};
+  }
+
+  template <int64_t... ROW>
+  static void add(const Slice& slice, Tokens tokens, Fetch fetch, float* found) {
+    const int32_t* pairs = slice.pairs;
+    const float* scales = slice.scales;
+    for (int64_t left = slice.count; left > 0; left -= PAIRS, scales += PANEL) {
+      Wholes sums[sizeof...(ROW)][VECTORS] = {{(static_cast<void>(ROW), Wholes(0)), Wholes(0), Wholes(0)}...};
+      const int64_t count = std::min(left, PAIRS);
+      for (int64_t pair = 0; pair < count; ++pair, pairs += PANEL) {
+        fetch.next();
+        const Wholes weights[VECTORS] = {Wholes::loadu(pairs), Wholes::loadu(pairs + WIDTH),
+                                         Wholes::loadu(pairs + 2 * WIDTH)};
+        const auto add_row = [&](int32_t token, Wholes* to) {
+          for (int64_t n = 0; n < VECTORS; ++n) to[n] = add_products(to[n], weights[n], Wholes(token));
+        };
+        (add_row(tokens.pairs[ROW * PAIRS + pair], sums[ROW]), ...);
       }
-    };
-    (put(sums[ROW], tokens.scales[ROW], found + ROW * PANEL), ...);
-    tokens.pairs += tokens.rows * PAIRS;
-    tokens.scales += tokens.rows;
-  }
-}
-
-// The loops over rows are written out, since compilers keep the sums of longer ones in memory.
-template <int64_t... ROW>
-constexpr auto for_rows(std::integer_sequence<int64_t, ROW...>) {
-  return add_slice<ROW...>;
-}
-
-template <int64_t... LESS>
-auto for_count(int64_t rows, std::integer_sequence<int64_t, LESS...>) {
-  static constexpr decltype(&add_slice<0>) all[] = {
-      for_rows(std::make_integer_sequence<int64_t, LESS + 1>())...};
-  return all[rows - 1];
-}
-
-// count rows of the tokens, a group at most; answers: the group's first.
-void multiply_group(const Integers& weight, int64_t panel, Tokens tokens, int64_t count, float* answers) {
-  const auto* pairs = weight.pairs.const_data_ptr<int32_t>() + panel * weight.pair_count() * PANEL;
-  const auto* scales = weight.scales.const_data_ptr<float>() + panel * weight.blocks() * PANEL;
-  const int64_t tiles = (count + TILE - 1) / TILE;
-  float found[GROUP * PANEL];
-  std::fill(found, found + count * PANEL, 0.0f);
-  for (int64_t block = 0; block < weight.blocks(); block += SLICE) {
-    const int64_t done = block * PAIRS;
-    const Slice slice{pairs + done * PANEL, scales + block * PANEL,
-                      std::min(SLICE * PAIRS, weight.pair_count() - done)};
-    for (int64_t tile = 0; tile < tiles; ++tile) {
-      const int64_t first = tile * count / tiles, end = (tile + 1) * count / tiles;
-      for_count(end - first, std::make_integer_sequence<int64_t, TILE>())(
-          slice, tokens.from(first, block), slice.fetch(tile, tiles), found + first * PANEL);
+      const auto put = [&](const Wholes* from, float scale, float* to) {
+        for (int64_t n = 0; n < VECTORS; ++n) {
+          const Floats product = Floats::loadu(scales + n * WIDTH) * Floats(scale);
+          const Floats sum = Floats::loadu(to + n * WIDTH);
+          at::vec::fmadd(at::vec::convert<float>(from[n]), product, sum).store(to + n * WIDTH);
+        }
+      };
+      (put(sums[ROW], tokens.scales[ROW], found + ROW * PANEL), ...);
+      tokens.pairs += tokens.rows * PAIRS;
+      tokens.scales += tokens.rows;
     }
   }
-  const int64_t column = panel * PANEL, width = std::min(PANEL, weight.width - column);
-  for (int64_t row = 0; row < count; ++row)
-    std::copy_n(found + row * PANEL, width, answers + row * weight.width + column);
+};
+
+// weight: [out, in], float32
+Integers round_weight(const at::Tensor& weight) {
+  Integers rounded{weight.size(1), weight.size(0), {}, {}};
+  const int64_t of_panel = rounded.pair_count() * PANEL, scales_of_panel = rounded.blocks() * PANEL;
+  rounded.pairs = at::zeros({rounded.panels() * of_panel}, weight.options().dtype(at::kInt));
+  rounded.scales = at::zeros({rounded.panels() * scales_of_panel}, weight.options());
+  const float* from = weight.const_data_ptr<float>();
+  auto* pairs = rounded.pairs.mutable_data_ptr<int32_t>();
+  auto* scales = rounded.scales.mutable_data_ptr<float>();
+#pragma omp parallel for
+  for (int64_t output = 0; output < rounded.width; ++output) {
+    const int64_t panel = output / PANEL, place = output % PANEL;
+    round_output(from + output * rounded.size, rounded.size, pairs + panel * of_panel + place,
+                 scales + panel * scales_of_panel + place);
+  }
+  return rounded;
 }
 
 template <typename T>
@@ -250,8 +189,7 @@ at::Tensor multiply(const Integers& weight, const at::Tensor& tokens) {
   const auto round = [&](int64_t row) {
     round_token(from + row * weight.size, weight.size, rows, to_pairs + row * PAIRS, to_scales + row);
   };
-  const Tokens all{to_pairs, to_scales, rows};
-  const int64_t groups = (rows + GROUP - 1) / GROUP;
+  const Integers::Tokens all{to_pairs, to_scales, rows};
   const bool alone = rows < 4;  // to meet the other threads takes longer
   for (int64_t row = 0; alone && row < rows; ++row) round(row);
 #pragma omp parallel
@@ -260,12 +198,7 @@ at::Tensor multiply(const Integers& weight, const at::Tensor& tokens) {
 #pragma omp for
       for (int64_t row = 0; row < rows; ++row) round(row);
     }
-#pragma omp for collapse(2) nowait
-    for (int64_t group = 0; group < groups; ++group)
-      for (int64_t panel = 0; panel < weight.panels(); ++panel) {
-        const int64_t first = group * rows / groups, end = (group + 1) * rows / groups;
-        multiply_group(weight, panel, all.from(first, 0), end - first, to + first * weight.width);
-      }
+    multiply_panels(weight, all, rows, to);
   }
   return answers;
 }

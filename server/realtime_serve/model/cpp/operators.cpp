@@ -13,9 +13,11 @@ namespace {
 using at::Tensor;
 using std::optional;
 
-// A packed linear layer: integers, or a weight in oneDNN's order.
-std::unordered_map<int64_t, std::variant<Integers, Tensor>>& layers() {
-  static std::unordered_map<int64_t, std::variant<Integers, Tensor>> known;
+// A packed linear layer: in one of our own orders, or a weight in oneDNN's.
+using Layer = std::variant<Integers, Bfloats, Tensor>;
+
+std::unordered_map<int64_t, Layer>& layers() {
+  static std::unordered_map<int64_t, Layer> known;
   return known;
 }
 
@@ -31,7 +33,10 @@ std::unordered_map<int64_t, Attention>& attentions() {
 }
 
 void own_integers(int64_t number, const Tensor& weight) {
-  layers().insert_or_assign(number, round_weight(weight));
+  layers().insert_or_assign(number, round_weight(weight.contiguous()));
+}
+void own_bfloats(int64_t number, const Tensor& weight) {
+  layers().insert_or_assign(number, lay_bfloats(weight.contiguous()));
 }
 void own_weight(int64_t number, const Tensor& weight) { layers().insert_or_assign(number, weight); }
 void own_cache(int64_t owner, int64_t layer, const Tensor& keys, const Tensor& values) {
@@ -52,6 +57,7 @@ void begin_step(int64_t owner, const Tensor& places, const Tensor& table, const 
 Tensor linear(const Tensor& tokens, const Tensor& layer, int64_t /*size*/) {
   const auto& known = layers().at(*layer.const_data_ptr<int64_t>());
   if (const auto* integers = std::get_if<Integers>(&known)) return multiply(*integers, tokens);
+  if (const auto* bfloats = std::get_if<Bfloats>(&known)) return multiply(*bfloats, tokens);
   using Multiply = Tensor(const Tensor&, const Tensor&, const optional<Tensor>&, c10::string_view,
                           c10::List<optional<at::Scalar>>, optional<c10::string_view>);
   static const auto multiply =
@@ -108,8 +114,8 @@ Tensor attend_rows(const Tensor& query, const Tensor& keys, const Tensor& values
   const Tensor answers = at::empty({asked.size(-2), heads.count, heads.value_size}, asked.options());
   by_type(keys.scalar_type(), [&](auto kind) {
     using T = decltype(kind);
-    attend_all<T>(rows, heads, fresh<T>(asked), keys.const_data_ptr<T>(), values.const_data_ptr<T>(),
-                  answers.mutable_data_ptr<T>());
+    attend_all<T>({rows, heads, fresh<T>(asked), keys.const_data_ptr<T>(), values.const_data_ptr<T>(),
+                   answers.mutable_data_ptr<T>()});
   });
   return answers.to(query.scalar_type());
 }
@@ -127,6 +133,7 @@ Tensor attend(const Tensor& query, const Tensor& key, const Tensor& value, const
 
 TORCH_LIBRARY_FRAGMENT(realtime_serve_native, library) {
   library.def("own_integers(int number, Tensor weight) -> ()", own_integers);
+  library.def("own_bfloats(int number, Tensor weight) -> ()", own_bfloats);
   library.def("own_weight(int number, Tensor weight) -> ()", own_weight);
   library.def("own_cache(int owner, int layer, Tensor keys, Tensor values) -> ()", own_cache);
   library.def("disown_layer(int number) -> ()", disown_layer);

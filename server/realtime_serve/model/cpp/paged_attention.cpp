@@ -1,5 +1,6 @@
 // Attention of a step's rows over their pages, with the vectors of torch's own headers. See ../native.py.
 
+#include <ATen/Parallel.h>
 #include <ATen/cpu/vec/functional.h>
 
 #include <algorithm>
@@ -66,9 +67,29 @@ struct Pages {
   const T* operator[](int64_t place) const { return block + table[place] * stride; }
 };
 
+constexpr int64_t LINE = 64;  // bytes
+constexpr int64_t AHEAD = 4;  // pages that are on their way while one is computed
+
+// Pages lie anywhere, so no processor finds the next one by itself.
+template <typename T>
+void fetch(const T* from, int64_t count) {
+  const auto* bytes = reinterpret_cast<const char*>(from);
+  for (int64_t byte = 0; byte < count * static_cast<int64_t>(sizeof(T)); byte += LINE)
+    __builtin_prefetch(bytes + byte, 0, 2);
+}
+
+// The page to fetch while `now` is at this place, if need be of those that are computed after.
+template <typename T>
+const T* ahead(const Pages<T>& now, const Pages<T>& after, int64_t place) {
+  const int64_t beyond = place + AHEAD - now.count;
+  if (beyond < 0) return now[place + AHEAD];
+  return beyond < after.count ? after[beyond] : now[place];
+}
+
 // queries: [COUNT, size]; keys: [size, PAGE]; scores: [COUNT, columns], of which a page's are written
 template <int64_t COUNT, typename T>
-void score_page(const float* queries, const T* keys, int64_t size, float* scores, int64_t columns) {
+void score_page(const float* queries, const T* keys, const T* next, int64_t size, float* scores,
+                int64_t columns) {
   constexpr int64_t PARTS = sums_at_once(COUNT);  // of the sum over a key's numbers
   for (int64_t token = 0; token < PAGE; token += WIDTH) {
     Floats sums[COUNT][PARTS];
@@ -80,7 +101,8 @@ void score_page(const float* queries, const T* keys, int64_t size, float* scores
       }
     };
     int64_t number = 0;
-    for (; number + PARTS <= size; number += PARTS) {
+    for (; number + PARTS <= size; number += PARTS, next += PARTS * WIDTH) {
+      fetch(next, PARTS * WIDTH);
       for (int64_t part = 0; part < PARTS; ++part) add(number + part, part);
     }
     for (; number < size; ++number) add(number, 0);
@@ -103,13 +125,14 @@ void soften(float* scores, int64_t count) {
 
 // VECTORS of each answer, from number `at` on. weights: [COUNT, columns]; values: [PAGE, size]
 template <int64_t COUNT, int64_t VECTORS, typename T>
-void weigh(const float* weights, int64_t columns, const Pages<T>& values, int64_t size, int64_t at,
-           T* const* answers) {
+void weigh(const float* weights, int64_t columns, const Pages<T>& values, const Pages<T>& after, int64_t size,
+           int64_t at, T* const* answers) {
   Floats sums[COUNT][VECTORS];
   for (auto& of_query : sums) std::fill(of_query, of_query + VECTORS, Floats(0));
   for (int64_t page = 0; page < values.count; ++page) {
-    const T* row = values[page] + at;
-    for (int64_t token = page * PAGE; token < (page + 1) * PAGE; ++token, row += size) {
+    const T *row = values[page] + at, *next = ahead(values, after, page) + at;
+    for (int64_t token = page * PAGE; token < (page + 1) * PAGE; ++token, row += size, next += size) {
+      fetch(next, VECTORS * WIDTH);
       for (int64_t vector = 0; vector < VECTORS; ++vector) {
         const Floats value = widen(row + vector * WIDTH);
         for (int64_t query = 0; query < COUNT; ++query) {
@@ -141,13 +164,13 @@ void weigh_one(const float* weights, int64_t columns, const Pages<T>& values, in
 }
 
 template <int64_t COUNT, typename T>
-void weigh_all(const float* weights, int64_t columns, const Pages<T>& values, int64_t size,
-               T* const* answers) {
+void weigh_all(const float* weights, int64_t columns, const Pages<T>& values, const Pages<T>& after,
+               int64_t size, T* const* answers) {
   constexpr int64_t VECTORS = sums_at_once(COUNT);
   int64_t at = 0;
   for (; at + VECTORS * WIDTH <= size; at += VECTORS * WIDTH)
-    weigh<COUNT, VECTORS>(weights, columns, values, size, at, answers);
-  for (; at + WIDTH <= size; at += WIDTH) weigh<COUNT, 1>(weights, columns, values, size, at, answers);
+    weigh<COUNT, VECTORS>(weights, columns, values, after, size, at, answers);
+  for (; at + WIDTH <= size; at += WIDTH) weigh<COUNT, 1>(weights, columns, values, after, size, at, answers);
   for (; at < size; ++at) weigh_one<COUNT>(weights, columns, values, size, at, answers);
 }
 
@@ -164,10 +187,16 @@ struct Query {
   int64_t begin, end;  // tokens that it sees
 };
 
-// COUNT queries over the same pages, of which the first begins with the sequence's token `start`.
+// What some queries see, the first page with the sequence's token `start`, and the keys that are read after.
+template <typename T>
+struct Seen {
+  int64_t start;
+  Pages<T> keys, values, after;
+};
+
 template <int64_t COUNT, typename T>
-void attend_queries(const Query<T>* queries, const Heads& heads, const Pages<T>& keys, const Pages<T>& values,
-                    int64_t start, Room& room) {
+void attend_queries(const Query<T>* queries, const Heads& heads, const Seen<T>& seen, Room& room) {
+  const auto& [start, keys, values, after] = seen;
   const int64_t columns = keys.count * PAGE, size = heads.key_size;
   room.queries.resize(COUNT * size);
   room.scores.resize(COUNT * columns);
@@ -180,7 +209,8 @@ void attend_queries(const Query<T>* queries, const Heads& heads, const Pages<T>&
     }
   }
   for (int64_t page = 0; page < keys.count; ++page) {
-    score_page<COUNT>(room.queries.data(), keys[page], size, scores + page * PAGE, columns);
+    score_page<COUNT>(room.queries.data(), keys[page], ahead(keys, values, page), size, scores + page * PAGE,
+                      columns);
   }
   for (int64_t query = 0; query < COUNT; ++query) {
     constexpr float NEVER = -std::numeric_limits<float>::infinity();
@@ -189,14 +219,14 @@ void attend_queries(const Query<T>* queries, const Heads& heads, const Pages<T>&
     std::fill(own + queries[query].end - start, own + columns, NEVER);
     soften(own, columns);
   }
-  weigh_all<COUNT>(scores, columns, values, heads.value_size, answers);
+  weigh_all<COUNT>(scores, columns, values, after, heads.value_size, answers);
 }
 
 template <typename T, int64_t COUNT = MOST>
-void attend_some(int64_t together, const Query<T>* queries, const Heads& heads, const Pages<T>& keys,
-                 const Pages<T>& values, int64_t start, Room& room) {
-  if (together == COUNT) return attend_queries<COUNT>(queries, heads, keys, values, start, room);
-  if constexpr (COUNT > 1) attend_some<T, COUNT - 1>(together, queries, heads, keys, values, start, room);
+void attend_some(int64_t together, const Query<T>* queries, const Heads& heads, const Seen<T>& seen,
+                 Room& room) {
+  if (together == COUNT) return attend_queries<COUNT>(queries, heads, seen, room);
+  if constexpr (COUNT > 1) attend_some<T, COUNT - 1>(together, queries, heads, seen, room);
 }
 
 // What a thread computes without a break: queries [first, first + together) of a row and a share, which
@@ -216,42 +246,58 @@ std::vector<Task> tasks(const Rows& rows, int64_t group) {
   return found;
 }
 
-// keys: [pages, shared, key_size, PAGE]; values: [pages, shared, PAGE, value_size]; answers: [tokens, heads,
-// value_size]
+// A step's, and what it reads and writes. keys: [pages, shared, key_size, PAGE]; values: [pages, shared,
+// PAGE, value_size]; answers: [tokens, heads, value_size]
 template <typename T>
-void attend_task(const Task& task, int64_t share, const Rows& rows, const Heads& heads, const Fresh<T>& query,
-                 const T* keys, const T* values, T* answers, Room& room) {
-  const int64_t group = heads.count / heads.shared, next = rows.firsts[task.row + 1];
-  Query<T> queries[MOST];
-  for (int64_t number = 0; number < task.together; ++number) {
-    const int64_t token = rows.firsts[task.row] + (task.first + number) / group;
-    const int64_t head = share * group + (task.first + number) % group;
+struct Step {
+  const Rows& rows;
+  const Heads& heads;
+  const Fresh<T>& query;
+  const T *keys, *values;
+  T* answers;
+
+  int64_t group() const { return heads.count / heads.shared; }
+
+  Query<T> query_of(const Task& task, int64_t share, int64_t number) const {
+    const int64_t next = rows.firsts[task.row + 1];
+    const int64_t token = rows.firsts[task.row] + (task.first + number) / group();
+    const int64_t head = share * group() + (task.first + number) % group();
     const int64_t end = rows.lengths[task.row] - (next - 1 - token);
     const int64_t begin = rows.window ? std::max<int64_t>(0, end - rows.window) : 0;
-    queries[number] = {query.of(head, token), answers + (token * heads.count + head) * heads.value_size,
-                       begin, end};
+    return {query.of(head, token), answers + (token * heads.count + head) * heads.value_size, begin, end};
   }
-  const int64_t first = queries[0].begin / PAGE,
-                count = (queries[task.together - 1].end + PAGE - 1) / PAGE - first;
-  const int32_t* table = rows.table + task.row * rows.most_pages + first;
-  const int64_t key_block = heads.key_size * PAGE, value_block = heads.value_size * PAGE;
-  const Pages<T> key_pages{keys + share * key_block, heads.shared * key_block, table, count};
-  const Pages<T> value_pages{values + share * value_block, heads.shared * value_block, table, count};
-  attend_some(task.together, queries, heads, key_pages, value_pages, first * PAGE, room);
-}
 
+  Seen<T> seen(const Task& task, int64_t share) const {
+    const int64_t first = query_of(task, share, 0).begin / PAGE;
+    const int64_t end = (query_of(task, share, task.together - 1).end + PAGE - 1) / PAGE;
+    const int32_t* table = rows.table + task.row * rows.most_pages + first;
+    const int64_t key_block = heads.key_size * PAGE, value_block = heads.value_size * PAGE;
+    const Pages<T> to_score{keys + share * key_block, heads.shared * key_block, table, end - first};
+    const Pages<T> to_weigh{values + share * value_block, heads.shared * value_block, table, end - first};
+    return {first * PAGE, to_score, to_weigh, {}};
+  }
+};
+
+// A thread takes the shares of a task one behind the other, as many as leave work for all: so it knows what
+// it reads next.
 template <typename T>
-void attend_all(const Rows& rows, const Heads& heads, const Fresh<T>& query, const T* keys, const T* values,
-                T* answers) {
-  const auto all = tasks(rows, heads.count / heads.shared);
-  const int64_t count = static_cast<int64_t>(all.size()) * heads.shared;
+void attend_all(const Step<T>& step) {
+  const auto all = tasks(step.rows, step.group());
+  const int64_t shares = step.heads.shared, count = static_cast<int64_t>(all.size()) * shares;
+  const int64_t threads = at::get_num_threads(), chunk = (shares + threads - 1) / threads;
 #pragma omp parallel
   {
     Room room;
-#pragma omp for schedule(dynamic)
+#pragma omp for schedule(dynamic, chunk)
     for (int64_t number = 0; number < count; ++number) {
-      attend_task(all[number / heads.shared], number % heads.shared, rows, heads, query, keys, values,
-                  answers, room);
+      const Task& task = all[number / shares];
+      const int64_t share = number % shares, next = number + 1;
+      auto seen = step.seen(task, share);
+      if (next % chunk && next < count) seen.after = step.seen(all[next / shares], next % shares).keys;
+      Query<T> queries[MOST];
+      for (int64_t query = 0; query < task.together; ++query)
+        queries[query] = step.query_of(task, share, query);
+      attend_some(task.together, queries, step.heads, seen, room);
     }
   }
 }
