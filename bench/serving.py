@@ -124,13 +124,18 @@ def head() -> list[str]:
 
 
 def about(repeats: int) -> str:
+    rounds = (
+        f"medians of {repeats} rounds, each ratio the median of the rounds' ratios"
+        if repeats > 1
+        else "one round"
+    )
     return (
         f"bfloat16, {PROMPT} random words in and {TOKENS} tokens out, greedy, closed loop of streamed completions over HTTP on "
         "loopback, the client beside the servers. Ours is started with `--compile on`, unless its row says otherwise. "
         f"llama-server has {BATCH} slots; LitServe runs transformers' `generate` for up to "
-        f"{lit.BATCH} requests at once, which begin and end together. Servers are started once and measured in turn; medians of "
-        f"{repeats} rounds, each ratio the median of the rounds' ratios. The last column: our own forward in a process alone, a batch "
-        "that begins and ends together, without scheduler, socket or HTTP. Read the ratios: what else the machine does moves figures."
+        f"{lit.BATCH} requests at once, which begin and end together. Servers are started once and measured in turn; {rounds}. "
+        "The last column: our own forward in a process alone, a batch that begins and ends together, without scheduler, socket or "
+        "HTTP. Read the ratios: what else the machine does moves figures."
     )
 
 

@@ -9,10 +9,15 @@ from typing import Any
 import pytest
 import yaml
 
-from hack import chart
+from hack import chart, packages
 
 ALERTS = chart.CHART / "files" / "alerts.yaml"
 LABELS = {"namespace": "ai", "model": "chat"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def installed() -> None:
+    packages.ensure(packages.MONITORING)
 
 
 def promtool(*arguments: str) -> str:
