@@ -26,7 +26,7 @@ from realtime_serve.model.operators import How, New
 from realtime_serve.model.step import slots
 
 SOURCES = Path(__file__).parent / "cpp"
-PARTS = ("paged_attention.cpp", "panels.cpp", "integers.cpp", "bfloats.cpp", "operators.cpp")
+PARTS = ("pages.cpp", "paged_attention.cpp", "panels.cpp", "integers.cpp", "bfloats.cpp", "operators.cpp")
 NAMESPACE = "realtime_serve_native"
 
 

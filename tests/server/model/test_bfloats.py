@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import pytest
 import torch
 from hypothesis import given, settings
@@ -14,6 +11,7 @@ from realtime_serve.model import orders
 from realtime_serve.model.native import calls
 from realtime_serve.model.orders import Bfloats, OneDNN
 from realtime_serve.model.processor import has_halves, has_kernels, multiplies_pairs
+from tests.support.narrow_vectors import multiply_narrowly
 
 pytestmark = pytest.mark.slow
 
@@ -117,22 +115,9 @@ def test_tiles_are_left_to_onednn(monkeypatch, dtype, capabilities, pairs):
     assert multiplies_pairs(dtype) is pairs
 
 
-NARROW = """
-import sys
-import torch
-from torch._inductor import config
-config.cpp.simdlen = 256
-from realtime_serve.model.native import calls
-from realtime_serve.model.orders import Bfloats
-weight, tokens = torch.load(sys.argv[1])
-torch.save(Bfloats(calls(), weight, None).multiply(tokens), sys.argv[1])
-"""
-
-
 @pytest.mark.skipif(not has_halves(), reason="no vectors of 256 bits on this processor")
 def test_processors_without_such_an_instruction_find_nearly_the_same(tmp_path):
     weight, tokens = draw(75, 1031), draw(1, 11, 1031, seed=2)
-    torch.save((weight, tokens), file := tmp_path / "numbers")
-    subprocess.run([sys.executable, "-c", NARROW, str(file)], check=True)
-    found, wanted = torch.load(file).double(), tokens.double() @ weight.double().T
+    found = multiply_narrowly("Bfloats", weight, tokens, tmp_path)
+    wanted = tokens.double() @ weight.double().T
     assert (found - wanted).norm() <= ROUNDED * wanted.norm()

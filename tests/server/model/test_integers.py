@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import pytest
 import torch
 from hypothesis import given, settings
@@ -13,6 +10,7 @@ from hypothesis import strategies as st
 from realtime_serve.model.native import calls
 from realtime_serve.model.orders import BLOCK, Halves, Integers
 from realtime_serve.model.processor import has_halves
+from tests.support.narrow_vectors import multiply_narrowly
 
 pytestmark = pytest.mark.slow
 
@@ -115,21 +113,8 @@ def test_weights_in_float16_become_integers_for_compiled_code():
     ).norm()
 
 
-NARROW = """
-import sys
-import torch
-from torch._inductor import config
-config.cpp.simdlen = 256
-from realtime_serve.model.native import calls
-from realtime_serve.model.orders import Integers
-weight, tokens = torch.load(sys.argv[1])
-torch.save(Integers(calls(), weight, None).multiply(tokens), sys.argv[1])
-"""
-
-
 @pytest.mark.skipif(not has_halves(), reason="no vectors of 256 bits on this processor")
 def test_narrower_vectors_find_the_same_bits(tmp_path):
     weight, tokens = torch.randn(75, 1030), torch.randn(1, 11, 1030)
-    torch.save((weight, tokens), file := tmp_path / "numbers")
-    subprocess.run([sys.executable, "-c", NARROW, str(file)], check=True)
-    assert torch.equal(torch.load(file), Integers(calls(), weight, None).multiply(tokens))
+    found = multiply_narrowly("Integers", weight, tokens, tmp_path)
+    assert torch.equal(found, Integers(calls(), weight, None).multiply(tokens))

@@ -154,25 +154,19 @@ class WrongAttention(native.NativeAttention):
         return 1.1 * super().decode(rows, new, cached, how)
 
 
-class WrongIntegers(Integers):
-    def product(self, tokens):
-        return 1.1 * super().product(tokens)
-
-
-class WrongBfloats(Bfloats):
-    def product(self, tokens):
-        return 1.1 * super().product(tokens)
+def wrong(order):
+    return type("Wrong", (order,), {"product": lambda self, tokens: 1.1 * order.product(self, tokens)})
 
 
 @pytest.mark.parametrize(
-    ("name", "wrong", "said"),
+    ("name", "replacement", "said"),
     [
         ("NativeAttention", WrongAttention, "attention"),
-        ("Integers", WrongIntegers, "multiplication by int16"),
-        ("Bfloats", WrongBfloats, "multiplication by bfloat16"),
+        ("Integers", wrong(Integers), "multiplication by int16"),
+        ("Bfloats", wrong(Bfloats), "multiplication by bfloat16"),
     ],
 )
-def test_it_is_tried_before_it_is_used(monkeypatch, caplog, name, wrong, said):
-    monkeypatch.setattr(paths, name, wrong)
+def test_it_is_tried_before_it_is_used(monkeypatch, caplog, name, replacement, said):
+    monkeypatch.setattr(paths, name, replacement)
     assert pick_way(CPU, 256, compiled=True) is BAGS
     assert f"differ from torch's {said}" in caplog.records[0].fields["reason"]

@@ -4,7 +4,6 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/zeros.h>
 
-#include <bit>
 #include <cstring>
 
 namespace {
@@ -77,8 +76,8 @@ struct Bfloats {
 // weight: [out, in], bfloat16
 Bfloats lay_bfloats(const at::Tensor& weight) {
   Bfloats laid{weight.size(1), weight.size(0), {}};
-  const int64_t panels = (laid.width + PANEL - 1) / PANEL;
-  laid.pairs = at::zeros({panels * laid.pair_count() * PANEL}, weight.options().dtype(at::kInt));
+  laid.pairs =
+      at::zeros({panel_count(laid.width) * laid.pair_count() * PANEL}, weight.options().dtype(at::kInt));
   const auto* from = weight.const_data_ptr<BFloat16>();
   auto* to = laid.pairs.mutable_data_ptr<int32_t>();
 #pragma omp parallel for

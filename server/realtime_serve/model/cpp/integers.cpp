@@ -111,7 +111,6 @@ struct Integers {
 
   int64_t pair_count() const { return (size + 2 * WIDTH - 1) / (2 * WIDTH) * WIDTH; }
   int64_t blocks() const { return (size + BLOCK - 1) / BLOCK; }
-  int64_t panels() const { return (width + PANEL - 1) / PANEL; }
 
   Slice slice(int64_t panel, int64_t begin, int64_t count) const {
     const auto* of_panel = scales.const_data_ptr<float>() + panel * blocks() * PANEL;
@@ -153,8 +152,9 @@ struct Integers {
 Integers round_weight(const at::Tensor& weight) {
   Integers rounded{weight.size(1), weight.size(0), {}, {}};
   const int64_t of_panel = rounded.pair_count() * PANEL, scales_of_panel = rounded.blocks() * PANEL;
-  rounded.pairs = at::zeros({rounded.panels() * of_panel}, weight.options().dtype(at::kInt));
-  rounded.scales = at::zeros({rounded.panels() * scales_of_panel}, weight.options());
+  const int64_t panels = panel_count(rounded.width);
+  rounded.pairs = at::zeros({panels * of_panel}, weight.options().dtype(at::kInt));
+  rounded.scales = at::zeros({panels * scales_of_panel}, weight.options());
   const float* from = weight.const_data_ptr<float>();
   auto* pairs = rounded.pairs.mutable_data_ptr<int32_t>();
   auto* scales = rounded.scales.mutable_data_ptr<float>();

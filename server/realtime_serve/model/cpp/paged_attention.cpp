@@ -1,90 +1,19 @@
 // Attention of a step's rows over their pages, with the vectors of torch's own headers. See ../native.py.
 
 #include <ATen/Parallel.h>
-#include <ATen/cpu/vec/functional.h>
 
-#include <algorithm>
-#include <cstdint>
 #include <limits>
 #include <vector>
 
 namespace {
 
-// Of a step, one behind the other, each of one token or more.
-struct Rows {
-  int64_t count, most_pages, window;  // window 0: none
-  const int32_t* table;               // [count, most_pages]
-  const int32_t* lengths;             // [count]: tokens that a row's last one sees, itself among them
-  const int32_t* firsts;              // [count + 1]: the place in the step of each row's first token
-};
-
-struct Heads {
-  int64_t count, shared, key_size, value_size;
-  float scale;
-};
-
-// Of a step's tokens: [heads, tokens, size], the numbers of a token beside each other.
-template <typename T>
-struct Fresh {
-  const T* first;
-  int64_t head_stride, token_stride;
-
-  const T* of(int64_t head, int64_t token) const { return first + head * head_stride + token * token_stride; }
-};
-
-using Floats = at::vec::Vectorized<float>;
-
-constexpr int64_t WIDTH = Floats::size();
-constexpr int64_t PAGE = PAGE_TOKENS;
-static_assert(PAGE % WIDTH == 0);
-constexpr int64_t MOST =
-    4;  // queries of a share whose sums one thread makes together, from keys and values widened once
+// Queries of a share whose sums one thread makes together, from keys and values widened once.
+constexpr int64_t MOST = 4;
 
 // Sums of each query at once: so many that none waits for the one before it, so few that they stay in
 // registers. Where all numbers of queries have as many, a token's answer has the same bits in whichever
 // chunk.
 constexpr int64_t sums_at_once(int64_t queries) { return WIDTH < 16 && queries > 2 ? 2 : 4; }
-
-template <typename T>
-Floats widen(const T* from) {
-  if constexpr (std::is_same_v<T, float>) {
-    return Floats::loadu(from);
-  } else {
-    Floats wide;
-    at::vec::load_to_float(from, wide);
-    return wide;
-  }
-}
-
-// What a row sees of one head that is shared.
-template <typename T>
-struct Pages {
-  const T* block;  // of the first page
-  int64_t stride;  // from one page's to the next one's
-  const int32_t* table;
-  int64_t count;
-
-  const T* operator[](int64_t place) const { return block + table[place] * stride; }
-};
-
-constexpr int64_t LINE = 64;  // bytes
-constexpr int64_t AHEAD = 4;  // pages that are on their way while one is computed
-
-// Pages lie anywhere, so no processor finds the next one by itself.
-template <typename T>
-void fetch(const T* from, int64_t count) {
-  const auto* bytes = reinterpret_cast<const char*>(from);
-  for (int64_t byte = 0; byte < count * static_cast<int64_t>(sizeof(T)); byte += LINE)
-    __builtin_prefetch(bytes + byte, 0, 2);
-}
-
-// The page to fetch while `now` is at this place, if need be of those that are computed after.
-template <typename T>
-const T* ahead(const Pages<T>& now, const Pages<T>& after, int64_t place) {
-  const int64_t beyond = place + AHEAD - now.count;
-  if (beyond < 0) return now[place + AHEAD];
-  return beyond < after.count ? after[beyond] : now[place];
-}
 
 // queries: [COUNT, size]; keys: [size, PAGE]; scores: [COUNT, columns], of which a page's are written
 template <int64_t COUNT, typename T>
@@ -102,7 +31,7 @@ void score_page(const float* queries, const T* keys, const T* next, int64_t size
     };
     int64_t number = 0;
     for (; number + PARTS <= size; number += PARTS, next += PARTS * WIDTH) {
-      fetch(next, PARTS * WIDTH);
+      fetch(next, PARTS * WIDTH * sizeof(T));
       for (int64_t part = 0; part < PARTS; ++part) add(number + part, part);
     }
     for (; number < size; ++number) add(number, 0);
@@ -132,7 +61,7 @@ void weigh(const float* weights, int64_t columns, const Pages<T>& values, const 
   for (int64_t page = 0; page < values.count; ++page) {
     const T *row = values[page] + at, *next = ahead(values, after, page) + at;
     for (int64_t token = page * PAGE; token < (page + 1) * PAGE; ++token, row += size, next += size) {
-      fetch(next, VECTORS * WIDTH);
+      fetch(next, VECTORS * WIDTH * sizeof(T));
       for (int64_t vector = 0; vector < VECTORS; ++vector) {
         const Floats value = widen(row + vector * WIDTH);
         for (int64_t query = 0; query < COUNT; ++query) {
@@ -298,24 +227,6 @@ void attend_all(const Step<T>& step) {
       for (int64_t query = 0; query < task.together; ++query)
         queries[query] = step.query_of(task, share, query);
       attend_some(task.together, queries, step.heads, seen, room);
-    }
-  }
-}
-
-// places: of each token in the cache, counted in tokens
-template <typename T>
-void write(const int64_t* places, int64_t count, const Heads& heads, const Fresh<T>& key,
-           const Fresh<T>& value, T* keys, T* values) {
-#pragma omp parallel for if (count > 1)
-  for (int64_t token = 0; token < count; ++token) {
-    const int64_t page = places[token] / PAGE, place = places[token] % PAGE;
-    for (int64_t head = 0; head < heads.shared; ++head) {
-      const T* from = key.of(head, token);
-      T* to = keys + (page * heads.shared + head) * heads.key_size * PAGE + place;
-      for (int64_t number = 0; number < heads.key_size; ++number) to[number * PAGE] = from[number];
-      from = value.of(head, token);
-      to = values + ((page * heads.shared + head) * PAGE + place) * heads.value_size;
-      std::copy(from, from + heads.value_size, to);
     }
   }
 }

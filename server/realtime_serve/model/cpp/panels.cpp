@@ -10,13 +10,14 @@ namespace {
 using Wholes = at::vec::Vectorized<int32_t>;
 
 constexpr int64_t VECTORS = 3;
-static_assert(VECTORS ==
-              3);  // as many are written out where sums begin, and one forgotten would go unnoticed
+static_assert(VECTORS == 3);  // written out where sums begin, and one forgotten would go unnoticed
 constexpr int64_t PANEL = VECTORS * WIDTH;     // outputs whose weights lie beside each other
 constexpr int64_t TILE = WIDTH == 16 ? 8 : 3;  // rows whose sums stay in registers
 constexpr int64_t SLICE = 128;            // pairs of a panel that stay in the first cache while tiles pass
 constexpr int64_t GROUP = 16 * TILE;      // rows whose answers do so too
 constexpr int64_t PAGE_OF_MEMORY = 4096;  // bytes: no processor fetches beyond a page of memory unasked
+
+int64_t panel_count(int64_t width) { return (width + PANEL - 1) / PANEL; }
 
 // What the processor fetches while it multiplies: so many bytes for each pair.
 struct Fetch {
@@ -24,7 +25,7 @@ struct Fetch {
   int64_t step;
 
   void next() {
-    for (int64_t line = 0; line < step; line += LINE) __builtin_prefetch(from + line, 0, 2);
+    fetch(from, step);
     from += step;
   }
 };
@@ -81,7 +82,7 @@ void multiply_group(const Kind& weight, int64_t panel, const typename Kind::Toke
 // Called by all threads, which share it out.
 template <typename Kind, typename Number>
 void multiply_panels(const Kind& weight, const typename Kind::Tokens& tokens, int64_t rows, Number* answers) {
-  const int64_t groups = (rows + GROUP - 1) / GROUP, panels = (weight.width + PANEL - 1) / PANEL;
+  const int64_t groups = (rows + GROUP - 1) / GROUP, panels = panel_count(weight.width);
 #pragma omp for collapse(2) nowait
   for (int64_t group = 0; group < groups; ++group)
     for (int64_t panel = 0; panel < panels; ++panel) {
