@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig, Pretrain
 from hack import model
 
 VOCABULARY = 49_152
-"""The chat model's, so that its tokenizer has a text for every token."""
+"""The chat model's, whose tokenizer the others have too."""
 
 
 def chat() -> Path:
@@ -24,7 +24,7 @@ def chat() -> Path:
 
 def gpt2() -> Path:
     """GPT-2's 124 million parameters, random: speed does not hang on what they say."""
-    return _shape("gpt2-shape-49152", GPT2Config(vocab_size=VOCABULARY, bos_token_id=0, eos_token_id=0))
+    return _shape("gpt2-random", GPT2Config(vocab_size=VOCABULARY, bos_token_id=0, eos_token_id=0))
 
 
 def tiny() -> Path:
@@ -38,15 +38,24 @@ def tiny() -> Path:
         vocab_size=VOCABULARY,
         max_position_embeddings=2048,
     )
-    return _shape("tiny-shape", config)
+    return _shape("tiny-random", config)
 
 
 def _shape(name: str, config: PretrainedConfig) -> Path:
     directory = model.DIRECTORY.with_name(name)
     if not (directory / "model.safetensors").exists():
         torch.manual_seed(1)
-        AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16).save_pretrained(directory)
+        made = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
+        with torch.no_grad():
+            made.get_output_embeddings().weight[_without_text()] = 0  # never the largest of so many by chance
+        made.save_pretrained(directory)
     return directory
+
+
+def _without_text() -> list[int]:
+    """Tokens that no server shows: an answer of nothing else has no event whose moment could be noted."""
+    added = Tokenizer.from_file(str(chat() / "tokenizer.json")).get_added_tokens_decoder()
+    return [token for token, what in added.items() if what.special]
 
 
 def endless(directory: Path) -> Path:
