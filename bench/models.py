@@ -54,8 +54,11 @@ def _shape(name: str, config: PretrainedConfig) -> Path:
 
 def _without_text() -> list[int]:
     """Tokens that no server shows: an answer of nothing else has no event whose moment could be noted."""
-    added = Tokenizer.from_file(str(chat() / "tokenizer.json")).get_added_tokens_decoder()
-    return [token for token, what in added.items() if what.special]
+    return [token for token, what in _tokenizer().get_added_tokens_decoder().items() if what.special]
+
+
+def _tokenizer() -> Tokenizer:
+    return Tokenizer.from_file(str(chat() / "tokenizer.json"))
 
 
 def endless(directory: Path) -> Path:
@@ -77,7 +80,7 @@ def endless(directory: Path) -> Path:
 
 def texts(number: int, tokens: int, seed: int) -> list[str]:
     """Prompts of exactly so many tokens: random words, each of which is one."""
-    vocabulary = Tokenizer.from_file(str(chat() / "tokenizer.json")).get_vocab()
+    vocabulary = _tokenizer().get_vocab()
     words = sorted(token[1:] for token in vocabulary if re.fullmatch(r"\u0120[a-z]{3,}", token))
     chance = random.Random(seed)  # noqa: S311  # texts, not keys
     return ["".join(f" {chance.choice(words)}" for _ in range(tokens)) for _ in range(number)]
