@@ -22,6 +22,7 @@ CLUSTER = {
     "socat": "socat",
     "docker-registry": "docker-registry",
     "openssl": "openssl",
+    "curl": "curl",
     "gcc": "gcc",
 }
 IMAGES = {"buildah": "buildah", "debootstrap": "debootstrap"}

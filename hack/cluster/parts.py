@@ -10,7 +10,7 @@ from hack.cluster.places import BIN, CONFIG, NODE_IP, PKI, RUN
 
 @dataclass(frozen=True)
 class Part:
-    """`check` is a URL that answers 200, or the path of a socket."""
+    """`check` is a URL that answers 200, or the socket of a container runtime whose CRI answers."""
 
     name: str
     command: tuple[str, ...]

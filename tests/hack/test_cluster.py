@@ -2,8 +2,10 @@
 
 import io
 import json
+import socket
 import subprocess
 import tarfile
+import threading
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ from hack import binaries, packages
 from hack.binaries import FAMILIES, Family
 from hack.cluster import choose, configs, kind, network, objects, parts, pause, pki, places
 from hack.cluster.parts import Part
-from hack.cluster.processes import CannotRun, Process, find
+from hack.cluster.processes import CannotRun, Process, find, recovered
 
 
 @pytest.fixture(scope="module")
@@ -155,6 +157,37 @@ def test_a_pid_that_another_program_has_now_is_not_ours(tmp_path, monkeypatch):
     process.record.parent.mkdir(parents=True)
     process.record.write_text(json.dumps({"pid": 1, "started": "some other time"}))
     assert process.pid() is None
+
+
+def http2_frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
+    return len(payload).to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big") + payload
+
+
+SETTINGS = http2_frame(4, 0, 0, b"")
+GRPC_UNKNOWN = http2_frame(1, 5, 1, b"\x88\x00\x0bgrpc-status\x012")  # :status 200, and no body
+
+
+@pytest.mark.parametrize(
+    "answer", [b"", SETTINGS + GRPC_UNKNOWN], ids=["nothing", "server is not initialized yet"]
+)
+def test_a_container_runtime_that_only_listens_is_not_up(tmp_path, answer):
+    """containerd's socket is there before its CRI answers, and a kubelet that asks in between ends."""
+    path = tmp_path / "runtime.sock"
+    assert not recovered(path)
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+        server.listen()
+
+        def refuse() -> None:
+            with server.accept()[0] as client:
+                client.sendall(answer)
+                while answer and client.recv(4096):
+                    pass
+
+        thread = threading.Thread(target=refuse)
+        thread.start()
+        assert not recovered(path)
+        thread.join()
 
 
 def test_an_unknown_part_is_told_with_those_there_are():
