@@ -21,7 +21,7 @@ WAIT = 0.05
 """Seconds that a batch waits for more requests."""
 
 
-class Steps(BaseStreamer):
+class Steps(BaseStreamer):  # type: ignore[misc]
     """The tokens of all rows, step by step, from the thread that generates them; None or an error is their end."""
 
     def __init__(self) -> None:
@@ -43,7 +43,7 @@ class Steps(BaseStreamer):
             yield found
 
 
-class Completions(litserve.LitAPI):
+class Completions(litserve.LitAPI):  # type: ignore[misc]
     """OpenAI's streamed completions, as far as the client of the bench reads them."""
 
     def __init__(self, model: str, batch: int) -> None:

@@ -46,7 +46,8 @@ async def disturbed(engine: Engine, seed: int, firsts: list[float]) -> list[floa
 
 
 async def measure() -> str:
-    runs, firsts = [], []
+    runs: list[list[float]] = []
+    firsts: list[float] = []
     async with engine(gpt2()) as started:
         await gaps(started, 1)
         for repeat in range(REPEATS):

@@ -54,11 +54,11 @@ class Server:
     def cpu(self) -> float:
         """Processor seconds until now, children included."""
         times = [one.cpu_times() for one in self._family()]
-        return sum(one.user + one.system for one in times)
+        return float(sum(one.user + one.system for one in times))
 
     def memory(self) -> float:
         """MiB that are its own."""
-        return sum(one.memory_full_info().uss for one in self._family()) / 2**20
+        return float(sum(one.memory_full_info().uss for one in self._family())) / 2**20
 
     def _family(self) -> list[psutil.Process]:
         return [self.process, *self.process.children(recursive=True)]

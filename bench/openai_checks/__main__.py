@@ -14,6 +14,7 @@ import time
 import traceback
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import openai
 
@@ -82,7 +83,7 @@ async def try_all(
     checks: Iterable[Check], url: str, model: str | None, key: str, bias: Mapping[str, int] = {}
 ) -> int:
     """Try one after the other, print a line each, return how many failed."""
-    at = {"base_url": f"{url.rstrip('/')}/v1", "api_key": key, "max_retries": 0}
+    at: dict[str, Any] = {"base_url": f"{url.rstrip('/')}/v1", "api_key": key, "max_retries": 0}
     async with openai.AsyncOpenAI(**at) as both:
         with openai.OpenAI(**at) as client:
             name = model or (await both.models.list()).data[0].id

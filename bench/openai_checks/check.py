@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import openai
+from openai.types.chat import ChatCompletionMessageParam
 
 KEY = "a-random-key-of-the-checks-0123456789"
 
@@ -39,8 +40,8 @@ class Subject:
 
 Check = Callable[[Subject], Any]
 
-HELLO = [{"role": "user", "content": "Say hello."}]
-GREEDY = {"temperature": 0, "max_tokens": 24, "extra_body": {"ignore_eos": True}}
+HELLO: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Say hello."}]
+GREEDY: dict[str, Any] = {"temperature": 0, "max_tokens": 24, "extra_body": {"ignore_eos": True}}
 """So many tokens, always the same ones."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import openai
 
@@ -11,7 +12,7 @@ from bench.openai_checks.check import GREEDY, HELLO, CheckFailed, Checks, Subjec
 check = Checks()
 
 AT_ONCE = 32
-LONG = {"max_tokens": 200, "extra_body": {"ignore_eos": True}}
+LONG: dict[str, Any] = {"max_tokens": 200, "extra_body": {"ignore_eos": True}}
 
 
 @check

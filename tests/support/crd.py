@@ -14,7 +14,8 @@ Schema = dict[str, Any]
 
 
 def read_crd() -> Schema:
-    return yaml.safe_load(CRD.read_text())
+    crd: Schema = yaml.safe_load(CRD.read_text())
+    return crd
 
 
 def install_crd(kube: Kube) -> None:
@@ -25,7 +26,8 @@ def install_crd(kube: Kube) -> None:
 
 def read_schema() -> Schema:
     """The schema of one whole object."""
-    return read_crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    schema: Schema = read_crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    return schema
 
 
 def walk(schema: Schema, path: str = "") -> Iterator[tuple[str, Schema]]:

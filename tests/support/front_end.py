@@ -50,11 +50,13 @@ class FrontEnd:
     async def status(self) -> dict[str, Any]:
         async with self.client.get("/status") as response:
             assert response.status == 200
-            return await response.json()
+            told: dict[str, Any] = await response.json()
+            return told
 
     async def settle(self, condition: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
         """Ask for the status until it is as wanted."""
-        return await until(self.status, condition)
+        status: dict[str, Any] = await until(self.status, condition)
+        return status
 
     async def set(self, **sections: Any) -> None:
         await self.serving.settings.load(json.dumps(sections).encode())
@@ -123,7 +125,7 @@ async def front_end(
 
 
 def state(status: dict[str, Any]) -> str:
-    return status["models"]["chat"]["versions"]["1.0.0"]["state"]
+    return str(status["models"]["chat"]["versions"]["1.0.0"]["state"])
 
 
 async def events(response: aiohttp.ClientResponse) -> list[Any]:
@@ -133,7 +135,7 @@ async def events(response: aiohttp.ClientResponse) -> list[Any]:
     return [text if text == "[DONE]" else json.loads(text) for text in found]
 
 
-async def named_events(response):
+async def named_events(response: aiohttp.ClientResponse) -> list[tuple[str, Any]]:
     blocks = [block for block in (await response.text()).split("\n\n") if block.startswith("event: ")]
     pairs = [block.removeprefix("event: ").split("\ndata: ") for block in blocks]
     return [(name, json.loads(data)) for name, data in pairs]

@@ -6,6 +6,8 @@ import asyncio
 import json
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
+from operator import le
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -88,9 +90,7 @@ async def change_each(
     calling = asyncio.create_task(callers.run())
     changes = []
     for number, content in enumerate(contents):
-        await until(
-            lambda: _answers(callers, calling), lambda seen, least=CALLERS * (number + 1): seen >= least
-        )
+        await until(partial(_answers, callers, calling), partial(le, CALLERS * (number + 1)))
         changes.append(Change(content, await _write(server, file, 100 + number, content)))
     callers.stop()
     await calling

@@ -3,6 +3,8 @@
 import copy
 import json
 import urllib.request
+from collections.abc import Callable
+from typing import Any
 
 from hack.cache import CACHE
 from hack.hub import samples
@@ -51,7 +53,7 @@ def downloads(repository: str) -> int:
     )
 
 
-def tiny_model(image: str, **changes) -> dict:
+def tiny_model(image: str, **changes: Any) -> dict[str, Any]:
     """An InferenceModel of the tiny model; `changes` are merged into its spec."""
     spec = {
         "model": {"uri": f"hf://{TINY}", "version": "1.0.0", "maxModelLength": 2048, "dtype": "float32"},
@@ -72,7 +74,7 @@ def tiny_model(image: str, **changes) -> dict:
     }
 
 
-def merged(base: dict, changes: dict) -> dict:
+def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     """A JSON merge patch, as kubectl does it."""
     result = copy.deepcopy(base)
     for key, value in changes.items():
@@ -81,22 +83,22 @@ def merged(base: dict, changes: dict) -> dict:
     return result
 
 
-def condition(model: dict, kind: str) -> dict:
+def condition(model: dict[str, Any], kind: str) -> dict[str, Any]:
     found = model.get("status", {}).get("conditions", [])
     return next(
         (one for one in found if one["type"] == kind), {"status": "absent", "reason": "", "message": ""}
     )
 
 
-def current(model: dict) -> bool:
+def current(model: dict[str, Any]) -> bool:
     """The status speaks of the newest edit."""
-    return model.get("status", {}).get("observedGeneration") == model["metadata"]["generation"]
+    return bool(model.get("status", {}).get("observedGeneration") == model["metadata"]["generation"])
 
 
-def settled_on(version: str):
+def settled_on(version: str) -> Callable[[dict[str, Any]], bool]:
     """Serving that version, with nothing under way."""
 
-    def holds(model: dict) -> bool:
+    def holds(model: dict[str, Any]) -> bool:
         status = model.get("status", {})
         active = status.get("active") or {}
         return (
@@ -109,5 +111,5 @@ def settled_on(version: str):
     return holds
 
 
-def in_phase(*phases: str):
+def in_phase(*phases: str) -> Callable[[dict[str, Any]], bool]:
     return lambda model: current(model) and model["status"].get("phase") in phases

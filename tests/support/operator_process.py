@@ -36,9 +36,8 @@ class OperatorProcess:
 
     def __exit__(self, *_: object) -> None:
         self.process.kill()
-        self.process.wait()
         self._reader.join()
-        self.process.stdout.close()
+        self.process.communicate()  # waits for it, and closes its output
 
     def wait_until_leading(self, seconds: float = 60) -> None:
         assert self.leads.wait(seconds), self.log.read_text()
@@ -52,7 +51,8 @@ class OperatorProcess:
             return error.code, error.read().decode()
 
     def health(self) -> dict[str, object]:
-        return json.loads(self.get("/healthz")[1])
+        health: dict[str, object] = json.loads(self.get("/healthz")[1])
+        return health
 
     def terminate(self, seconds: float = 30) -> int:
         self.process.send_signal(signal.SIGTERM)
@@ -60,7 +60,7 @@ class OperatorProcess:
 
     def _read(self) -> None:
         with self.log.open("w") as log:
-            for line in self.process.stdout:
+            for line in self.process.stdout or ():
                 log.write(line)
                 log.flush()
                 if "http listens on port" in line:

@@ -92,4 +92,5 @@ def continuation(model: Any, prompt: list[int], count: int) -> list[int]:
             pad_token_id=0,
             eos_token_id=END,
         )
-    return output[0, len(prompt) :].tolist()
+    made: list[int] = output[0, len(prompt) :].tolist()
+    return made

@@ -10,7 +10,7 @@ import urllib.error
 import urllib.request
 from collections import Counter
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from hack.kube import Kube
 
@@ -43,7 +43,14 @@ class LiveStreams:
         self._result = result
         self._changed = threading.Condition()
         self._started: list[str] = []
-        load = ("--duration", "0", "--concurrency", str(concurrency), "--tokens", str(tokens))
+        load: tuple[str, ...] = (
+            "--duration",
+            "0",
+            "--concurrency",
+            str(concurrency),
+            "--tokens",
+            str(tokens),
+        )
         load += ("--keep-alive",) if keep_alive else ()
         self._process = subprocess.Popen(
             [sys.executable, "-m", "hack.streams", "--url", url, *load, "--json", str(result)],
@@ -73,15 +80,16 @@ class LiveStreams:
                 f"of {number} streams {version or ''} wanted: {dict(Counter(self._started))} started"
             )
 
-    def stop(self, seconds: float = 300) -> dict:
+    def stop(self, seconds: float = 300) -> dict[str, Any]:
         """Open no more, let the running ones end, and give the verdicts."""
         self._process.send_signal(signal.SIGTERM)
         self._process.wait(seconds)
         self._reader.join()
-        return json.loads(self._result.read_text())
+        summary: dict[str, Any] = json.loads(self._result.read_text())
+        return summary
 
     def _read(self) -> None:
-        for line in self._process.stdout:
+        for line in self._process.stdout or ():
             event = json.loads(line) if line.startswith("{") else {}
             if event.get("event") == "started":
                 with self._changed:
@@ -89,6 +97,6 @@ class LiveStreams:
                     self._changed.notify_all()
 
 
-def harmed(summary: dict) -> list[dict]:
+def harmed(summary: dict[str, Any]) -> list[dict[str, Any]]:
     """The streams that were not whole, with the reason of each."""
     return [stream for stream in summary["streams"] if stream["verdict"] != "whole"]
