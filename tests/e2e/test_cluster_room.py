@@ -10,14 +10,13 @@ from inference_operator.actions import AnnotatePod, Apply, Delete, Event, Flip, 
 from inference_operator.cluster import convert, kinds
 from inference_operator.cluster.apply import Executor
 from inference_operator.cluster.asking import Questioner
-from inference_operator.cluster.client import Client
 from inference_operator.cluster.events import Recorder
 from inference_operator.cluster.observe import Observer
 from inference_operator.cluster.pods import PodReader
 from inference_operator.cluster.secrets import KeyReader
 from inference_operator.cluster.verify import Verifier
 from inference_operator.controller.report import Reporter
-from inference_operator.errors import ClusterError, Refused, StaleObservation
+from inference_operator.errors import Refused, StaleObservation
 
 pytestmark = pytest.mark.cluster
 
@@ -284,25 +283,3 @@ async def test_an_observation_tells_ours_from_a_strangers(executor, client, name
     assert observed.child("Service", "chat-preview").ours
     assert observed.model == model
     assert abs((datetime.now(UTC) - observed.now).total_seconds()) < 60
-
-
-async def test_an_api_server_that_is_away_is_a_cluster_error(tmp_path):
-    kubeconfig = tmp_path / "kubeconfig"
-    kubeconfig.write_text(
-        "{apiVersion: v1, kind: Config, current-context: a, users: [{name: a, user: {}}],"
-        " clusters: [{name: a, cluster: {server: 'https://127.0.0.1:1'}}],"
-        " contexts: [{name: a, context: {cluster: a, user: a}}]}"
-    )
-    requests = []
-    client = await Client.connect(str(kubeconfig), count=lambda *request: requests.append(request))
-    try:
-        with pytest.raises(ClusterError, match=r"127\.0\.0\.1"):
-            await client.get(kinds.SERVICE, "default", "chat")
-    finally:
-        await client.close()
-    assert requests == [("get", "error")]
-
-
-async def test_a_kubeconfig_that_is_not_there_is_told(tmp_path):
-    with pytest.raises(ClusterError, match="nowhere"):
-        await Client.connect(str(tmp_path / "nowhere"))

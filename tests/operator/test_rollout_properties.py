@@ -13,11 +13,11 @@ rule; `rest`: in `check_rest`, when faults have stopped; a plan from an old obse
 | 6 | approval of one revision promotes no other | watched `_proved_and_approved` |
 | 7 | when faults stop, the version asked for comes to serve | machine `teardown` |
 | 8 | then nothing is left to do | rest |
-| 9 | a kill between two actions costs only time | rule `the_operator_is_killed_...`, test below |
+| 9 | a kill between two actions costs only time | rule `the_operator_is_killed_...`, `test_rollout_ends` |
 | 10 | old observations do no harm | rule `a_plan_is_made_from_an_old_observation` |
 | 11 | what is not ours is not touched | watched `_touched_only_what_is_ours` * |
-| 12 | nothing is made once the model is being deleted | watched `_touched_only_what_is_ours`, test below |
-| 13 | a rollout that fails leaves the active fleet as it was | test below |
+| 12 | nothing is made once the model is being deleted | watched `_touched_only_what_is_ours`, `test_rollout_ends` |
+| 13 | a rollout that fails leaves the active fleet as it was | `test_rollout_ends` |
 | 14 | the observed generation neither runs ahead nor goes back | machine `the_observed_generation_...` * |
 | 15 | the same event twice changes nothing | rule `a_plan_is_carried_out_twice` |
 | 16 | budgets and policies are those of fleets that live | rest |
@@ -31,11 +31,9 @@ RTS_EXAMPLES=2000 makes a long campaign of it.
 
 from __future__ import annotations
 
-import copy
-import os
 from dataclasses import replace
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -44,73 +42,11 @@ from inference_operator.actions import Plan
 from inference_operator.cluster.routes import FORBIDDEN, MISSING
 from inference_operator.plan import plan
 from inference_operator.spec import parse, revision
-from tests.operator.model_cluster import ModelCluster, spec
+from tests.operator.model_cluster import ModelCluster
 from tests.operator.watched_cluster import DRAIN_TIMEOUT, WatchedCluster
+from tests.operator.wishes import EXAMPLES, TAKEN, VERSIONS, wanted
 
-VERSIONS = ("1.0.0", "2.0.0", "3.0.0")
 ROUNDS = 400
-EXAMPLES = int(os.environ.get("RTS_EXAMPLES", "50"))
-SCALING = {"maxReplicas": 4, "targetActiveStreams": 2, "scaleDownStabilizationSeconds": 5}
-
-
-GOLDEN = {"prompts": [{"prompt": "2+2=", "expect": {"contains": "4"}}]}
-TRIAL = {"seconds": 20, "maxErrorRate": 0.1}
-
-
-def care(*, by_hand: bool) -> st.SearchStrategy[dict]:
-    """What is asked for around a promotion."""
-    return st.fixed_dictionaries(
-        {},
-        optional={
-            "verification": st.just(GOLDEN),
-            "analysis": st.just(TRIAL),
-            "keepPreviousSeconds": st.just(25),
-            "autoPromotion": st.just(not by_hand),
-        },
-    )
-
-
-def wanted(*, by_hand: bool = False) -> st.SearchStrategy[dict]:
-    return st.builds(
-        lambda version, replicas, queue, history, strategy, scaling, service, more: spec(
-            version,
-            replicas=replicas,
-            **scaling,
-            **service,
-            limits={"maxQueue": queue},
-            rollout={
-                "progressDeadlineSeconds": 60,
-                "drainTimeoutSeconds": DRAIN_TIMEOUT,
-                "historyLimit": history,
-                "strategy": strategy,
-                **more,
-            },
-        ),
-        st.sampled_from(VERSIONS),
-        st.sampled_from([1, 2, 3, 0]),
-        st.integers(1, 2),
-        st.integers(0, 2),
-        st.sampled_from(["Auto", "Auto", "BlueGreen", "InPlace", "Recreate"]),
-        st.sampled_from([{}, {}, {"autoscaling": SCALING}, {"autoscaling": SCALING | {"external": True}}]),
-        st.sampled_from([{}, {}, {"service": {"httpRoute": {"parentRefs": [{"name": "edge"}]}}}]),
-        care(by_hand=by_hand),
-    )
-
-
-TAKEN = [
-    ("Service", "chat"),
-    ("Service", "chat-preview"),
-    ("NetworkPolicy", "chat-pods"),
-    ("HTTPRoute", "chat"),
-    *(("Deployment", names.fleet("chat", revision(parse(spec(version))))) for version in VERSIONS),
-    *(
-        ("ConfigMap", names.settings(names.fleet("chat", revision(parse(spec(version))))))
-        for version in VERSIONS
-    ),
-    ("ConfigMap", "chat-of-old-settings"),
-    ("PodDisruptionBudget", "chat-of-old"),
-]
-"""Names that the operator would like to have."""
 
 
 class Rollouts(RuleBasedStateMachine):
@@ -354,61 +290,3 @@ Rollouts.TestCase.settings = settings(
     report_multiple_bugs=False,
 )
 test_rollouts_keep_their_promises = Rollouts.TestCase
-
-
-@given(
-    edits=st.lists(st.tuples(wanted(), st.integers(0, 12)), min_size=1, max_size=3),
-    kill=st.integers(0, 40),
-    after=st.integers(0, 6),
-)
-@settings(max_examples=EXAMPLES)
-def test_a_kill_between_any_two_actions_changes_nothing_but_time(edits, kill, after):
-    assert _end(edits, kill=kill, after=after) == _end(edits, kill=None, after=0)
-
-
-def _end(edits, *, kill, after):
-    """What is there at rest after the edits, with the operator killed in round `kill` after some actions."""
-    cluster, number = ModelCluster(), 0
-    for asked, rounds in [*edits, (edits[-1][0], 41)]:
-        cluster.edit(asked)
-        for _ in range(rounds):
-            made = plan(cluster.observe())
-            cluster.carry_out(made, stop_after=after if number == kill else None)
-            cluster.tick()
-            number += 1
-    cluster.settle()
-    version = cluster.fleets[cluster.active].annotations[names.FLEET_VERSION]
-    return version, sorted(cluster.running.values()), cluster.status["phase"]
-
-
-@given(asked=wanted(), streams=st.integers(0, 3))
-@settings(max_examples=EXAMPLES // 5)
-def test_a_rollout_that_fails_leaves_the_active_fleet_as_it_was(asked, streams):
-    cluster = WatchedCluster()
-    cluster.edit(spec(VERSIONS[0], replicas=2))
-    cluster.settle()
-    cluster.open_streams(streams)
-    before = copy.deepcopy(cluster.fleets[cluster.active])
-    cluster.broken.add(VERSIONS[1])
-    rollout = asked["rollout"] | {"strategy": "BlueGreen"}
-    cluster.edit(spec(VERSIONS[1], replicas=2, rollout=rollout))
-    for _ in range(90):
-        cluster.round()
-    assert cluster.status["phase"] == "Failed"
-    after = cluster.fleets[cluster.active]
-    for pod in (*before.pods, *after.pods):
-        pod.annotations.pop(names.SETTINGS, None)
-        pod.generation = 0
-    assert after == before
-
-
-@given(asked=wanted(), rounds=st.integers(0, 40))
-@settings(max_examples=EXAMPLES // 5)
-def test_a_model_that_is_being_deleted_gets_nothing_more(asked, rounds):
-    cluster = WatchedCluster()
-    cluster.edit(asked)
-    for _ in range(rounds):
-        cluster.round()
-    cluster.deleting = True
-    made = plan(cluster.observe())
-    assert (made.actions, made.status, made.events) == ((), None, ())

@@ -2,128 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
-from pathlib import Path
-
-import jsonschema
-import pytest
-import yaml
 
 from inference_operator.actions import Plan
-from inference_operator.diagnosis import diagnose
 from inference_operator.news import news
-from inference_operator.observed import ClientKeys, Fleet, Pod, Trouble
+from inference_operator.observed import ClientKeys, Trouble
 from inference_operator.plan import plan
-from inference_operator.reports import ModelReport, PodReport, VersionReport
-from tests.operator.model_cluster import START, ModelCluster, describe, spec
+from inference_operator.reports import PodReport
+from tests.operator.model_cluster import ModelCluster, describe, spec
 
 V1, V2 = "1.0.0", "2.0.0"
-CRD = Path(__file__).parents[2] / "crds/inferencemodels.yaml"
 
 
 def condition(made: Plan, kind: str) -> tuple[str, str, str]:
     (found,) = [each for each in made.status["conditions"] if each["type"] == kind]
     return found["status"], found["reason"], found["message"]
-
-
-def pod(**facts) -> Pod:
-    return Pod(name="chat-abc-1", uid="p1", **facts)
-
-
-def fleet(*pods: Pod, **facts) -> Fleet:
-    return Fleet(
-        name="chat-abc",
-        uid="f",
-        resource_version="1",
-        revision="abc",
-        version=V1,
-        replicas=1,
-        created_at=START,
-        pods=pods,
-        **facts,
-    )
-
-
-def loading(state: str, message: str) -> PodReport:
-    versions = {V1: VersionReport(state=state, message=message)}
-    return PodReport(draining=False, settings_generation=1, models={"chat": ModelReport(versions=versions)})
-
-
-WRAPPED = (
-    'Back-off pulling image "host/server:9": ErrImagePull: rpc error: code = NotFound desc = failed to pull and unpack image '
-    '"host/server:9": failed to resolve reference "host/server:9": host/server:9: not found'
-)
-TROUBLES = {
-    "the image is not there": (
-        fleet(pod(waiting=Trouble(reason="ImagePullBackOff", message='Back-off pulling image "x"'))),
-        "ImagePullFailed",
-        'Pod chat-abc-1 cannot get its image: Back-off pulling image "x"',
-    ),
-    "the registry says why, and the runtime wraps it three times": (
-        fleet(pod(waiting=Trouble(reason="ImagePullBackOff", message=WRAPPED))),
-        "ImagePullFailed",
-        "Pod chat-abc-1 cannot get its image: host/server:9: not found",
-    ),
-    "it ends again and again, with its last words": (
-        fleet(
-            pod(
-                waiting=Trouble(reason="CrashLoopBackOff"),
-                terminated=Trouble(reason="Error", message="no such model\n", exit_code=1),
-                restarts=3,
-            )
-        ),
-        "CrashLooping",
-        "Pod chat-abc-1 ended (3 restarts); the last time with exit code 1 and said: no such model",
-    ),
-    "memory is short": (
-        fleet(pod(terminated=Trouble(reason="OOMKilled", exit_code=137), restarts=1)),
-        "OutOfMemory",
-        "Pod chat-abc-1 was killed for want of memory (1 restart); raise spec.server.resources.limits.memory",
-    ),
-    "no node has room, with what lacks": (
-        fleet(pod(unschedulable="0/1 nodes are available: 1 Insufficient nvidia.com/gpu.")),
-        "Unschedulable",
-        "No node has room for pod chat-abc-1: 0/1 nodes are available: 1 Insufficient nvidia.com/gpu.",
-    ),
-    "the quota is used up": (
-        fleet(replica_failure='pods "chat" is forbidden: exceeded quota: gpus'),
-        "QuotaExceeded",
-        'Pods are refused: pods "chat" is forbidden: exceeded quota: gpus',
-    ),
-    "the weights cannot be loaded": (
-        fleet(pod(report=loading("failed", "hf://org/model: 404"))),
-        "LoadFailed",
-        "Pod chat-abc-1 cannot load version 1.0.0: hf://org/model: 404",
-    ),
-    "a Secret lacks": (
-        fleet(pod(waiting=Trouble(reason="CreateContainerConfigError", message='secret "s" not found'))),
-        "ContainerConfigError",
-        'Pod chat-abc-1 cannot be started: secret "s" not found',
-    ),
-}
-
-
-@pytest.mark.parametrize(("found", "reason", "message"), TROUBLES.values(), ids=TROUBLES.keys())
-def test_what_ails_pods_is_told_in_words(found, reason, message):
-    finding = diagnose(found)
-    assert finding is not None
-    assert (finding.reason, finding.message) == (reason, message)
-
-
-HEALTHY = {
-    "it is ready, though it once ended": fleet(
-        pod(ready=True, terminated=Trouble(reason="Error"), restarts=1)
-    ),
-    "it is loading": fleet(pod(report=loading("loading", "shard 2 of 4"))),
-    "it is being created": fleet(pod(waiting=Trouble(reason="ContainerCreating"))),
-    "it is on its way out": fleet(pod(deleting=True, waiting=Trouble(reason="ImagePullBackOff"))),
-}
-
-
-@pytest.mark.parametrize("found", HEALTHY.values(), ids=HEALTHY.keys())
-def test_nothing_is_said_to_be_wrong_while(found):
-    assert diagnose(found) is None
 
 
 def serving() -> ModelCluster:
@@ -382,29 +275,3 @@ def test_the_load_balancers_address_is_the_url_once_it_has_one():
         "loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}
     }
     assert plan(cluster.observe()).status["url"] == "http://192.0.2.1"
-
-
-def test_every_status_of_a_rollout_fits_the_schema():
-    """And loses nothing to it: a field that the API server prunes would be written again and again."""
-    schema = yaml.safe_load(CRD.read_text())["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
-    closed = _closed(schema["properties"]["status"])
-    cluster = serving()
-    cluster.open_streams(1)
-    for version in (V2, "3.0.0", V1):
-        cluster.edit(spec(version))
-        for _ in range(20):
-            made = cluster.round()
-            jsonschema.validate(json.loads(json.dumps(made.status)), closed)
-    cluster.broken.add("9")
-    cluster.edit(spec("9"))
-    for _ in range(90):
-        jsonschema.validate(json.loads(json.dumps(cluster.round().status)), closed)
-    assert cluster.status["phase"] == "Failed"
-
-
-def _closed(schema):
-    """The schema with every object closed to what it does not name."""
-    found = {key: _closed(value) if isinstance(value, dict) else value for key, value in schema.items()}
-    if found.get("type") == "object" and "properties" in found:
-        found["additionalProperties"] = False
-    return found

@@ -194,3 +194,12 @@ class Driver:
         if emission.logprob is not None:
             outcome.chosen.append(emission.logprob.chosen)
         outcome.finish, outcome.error = emission.finish, emission.error
+
+
+def driver(count: int = 64, size: int = 4, **batching: Any) -> Driver:
+    """On so many pages of so many tokens."""
+    return Driver(MemoryRunner(count=count, size=size), **batching)
+
+
+def ids(batch: Batch) -> list[int]:
+    return [row.sequence.id for row in batch.rows]

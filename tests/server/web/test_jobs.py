@@ -13,11 +13,11 @@ from realtime_serve.jobs.memory import MemoryStore
 from tests.support.echo_engine import echo_engine
 from tests.support.event_source import EventSource
 from tests.support.front_end import PATIENCE, front_end, text_of, until
+from tests.support.jobs import ask, begin, cancel, card, idle, source
 
 pytestmark = pytest.mark.slow
 
 LONG = {"max_tokens": 1500, "ignore_eos": True}
-IDLE = {"waiting": 0, "running": 0}
 
 
 @pytest.fixture
@@ -26,36 +26,6 @@ async def slow(directory):
     batching = {"maxBatchSize": 1, "maxWaitMs": 0}
     async with front_end(echo_engine(directory, step_seconds=0.005), batching=batching) as running:
         yield running
-
-
-async def begin(front, prompt="abc", *, key=None, status=202, **fields):
-    headers = {} if key is None else {"Idempotency-Key": key}
-    body = {"model": "chat", "prompt": prompt, **fields}
-    async with front.client.post("/v1/jobs", json=body, headers=headers) as response:
-        answer = await response.json()
-        assert response.status == status, answer
-    return answer
-
-
-async def source(front, prompt="abc", **fields) -> EventSource:
-    return EventSource(front.client, (await begin(front, prompt, **fields))["job_id"])
-
-
-async def ask(front, path, *, method="GET", **more):
-    async with front.client.request(method, path, **more) as response:
-        return response.status, (
-            await response.json() if response.content_type == "application/json" else None
-        )
-
-
-async def card(front, job_id):
-    return (await ask(front, f"/v1/jobs/{job_id}"))[1]
-
-
-async def idle(front):
-    return await front.settle(
-        lambda status: status["queues"]["chat"] == IDLE and status["streams"]["active"] == 0
-    )
 
 
 async def test_a_job_answers_with_its_id_and_where_its_stream_is(front):
@@ -176,12 +146,6 @@ async def test_a_queued_job_is_kept_alive_and_says_that_it_waits(slow):
     assert end["metrics"]["queue_seconds"] > 0
 
 
-async def cancel(front, job_id):
-    status, answer = await ask(front, f"/v1/jobs/{job_id}/cancel", method="POST")
-    assert status == 200
-    return answer
-
-
 async def test_a_cancelled_job_ends_at_once_and_says_so_to_its_reader(slow):
     reader = await source(slow, **LONG)
     await reader.read(5)
@@ -230,52 +194,6 @@ async def test_a_job_whose_reader_comes_back_in_time_goes_on(directory):
         assert not await away_for(59)
         assert await away_for(60)
         await cancel(front, reader.job_id)
-
-
-async def test_the_same_key_and_body_are_the_same_job(front):
-    first = await begin(front, key="k", max_tokens=5)
-    assert await begin(front, key="k", max_tokens=5) == first
-    assert await begin(front, key="other", max_tokens=5) != first
-    answer = await begin(front, key="k", max_tokens=6, status=422)
-    assert answer["error"]["code"] == "idempotency_mismatch"
-
-
-async def test_a_key_counts_for_one_client_alone(front):
-    body = {"model": "chat", "prompt": "abc", "max_tokens": 5}
-    ids = set()
-    for token in ("one", "two", "two"):
-        headers = {"Idempotency-Key": "k", "Authorization": f"Bearer {token}"}
-        ids.add((await ask(front, "/v1/jobs", method="POST", json=body, headers=headers))[1]["job_id"])
-    assert len(ids) == 2
-
-
-async def test_a_key_whose_job_was_refused_is_free_again(front):
-    await begin(front, key="k", prompt="a" * 5000, status=400)
-    await begin(front, key="k", max_tokens=5)
-
-
-async def test_many_equal_requests_at_once_begin_one_job(front):
-    answers = await asyncio.gather(
-        *[
-            ask(
-                front,
-                "/v1/jobs",
-                method="POST",
-                json={"model": "chat", "prompt": "abc"},
-                headers={"Idempotency-Key": "k"},
-            )
-            for _ in range(8)
-        ]
-    )
-    assert {status for status, _ in answers} <= {202, 409}
-    assert len({answer["job_id"] for status, answer in answers if status == 202}) == 1
-    conflicts = [answer["error"]["code"] for status, answer in answers if status == 409]
-    assert set(conflicts) <= {"idempotency_in_flight"}
-
-
-@pytest.mark.parametrize("key", ["", "x" * 256])
-async def test_a_key_out_of_bounds_is_refused(front, key):
-    assert (await begin(front, key=key, status=400))["error"]["param"] == "Idempotency-Key"
 
 
 async def test_an_engine_that_dies_ends_its_jobs_with_the_reason(slow):
