@@ -13,8 +13,8 @@ from inference_operator.observed import Child, Model, Obstacle
 from inference_operator.reasons import Reason
 from inference_operator.spec import Spec
 
-LIMIT = 5.0
-"""Seconds for one call: a conversion webhook that hangs must not hold up a rollout."""
+ROUTE_SECONDS = 5.0
+"""For one call about an HTTPRoute: a webhook that hangs must not hold up a rollout."""
 SWITCH = "gatewayApi.enabled"
 MISSING = Obstacle(
     reason=Reason.GATEWAY_API_MISSING,
@@ -33,7 +33,7 @@ async def read_route(client: Client, model: Model, wanted: Spec | None) -> Found
     if wanted is None or (wanted.service.http_route is None and not model.route_noted):
         return None, None
     try:
-        async with asyncio.timeout(LIMIT):
+        async with asyncio.timeout(ROUTE_SECONDS):
             name = names.http_route(model.name)
             content = await client.get_where_known(kinds.HTTP_ROUTE, model.namespace, name)
     except KindMissing:
@@ -41,6 +41,6 @@ async def read_route(client: Client, model: Model, wanted: Spec | None) -> Found
     except (ClusterError, TimeoutError) as error:
         if isinstance(error, Refused) and error.status == HTTPStatus.FORBIDDEN:
             return None, FORBIDDEN
-        said = str(error) or f"no answer within {LIMIT:g} s"
+        said = str(error) or f"no answer within {ROUTE_SECONDS:g} s"
         return None, Obstacle(reason=Reason.ROUTE_UNREADABLE, message=f"it cannot be read: {said}")
     return (convert.read_child(kinds.HTTP_ROUTE.name, content, model.uid) if content else None), None

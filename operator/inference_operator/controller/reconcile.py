@@ -13,6 +13,7 @@ from inference_operator.actions import Event, Plan
 from inference_operator.cluster.apply import Executor
 from inference_operator.cluster.events import Recorder
 from inference_operator.cluster.observe import Observer
+from inference_operator.cluster.routes import ROUTE_SECONDS
 from inference_operator.cluster.survey import Sighting
 from inference_operator.controller.key import Key
 from inference_operator.controller.memory import Memory
@@ -23,9 +24,6 @@ from inference_operator.observed import Observed
 from inference_operator.plan import plan
 from inference_operator.reasons import Reason
 from inference_operator.status import hindered, unrouted
-
-ROUTE_SECONDS = 5.0
-"""For all calls about the HTTPRoute: an admission webhook that hangs must not hold up a rollout."""
 
 _log = logging.getLogger(__name__)
 

@@ -22,7 +22,7 @@ from realtime_serve.errors import EngineFailed
 from realtime_serve.model import operators
 from realtime_serve.model.attention import LAYER
 from realtime_serve.model.packing import PackedLinear
-from realtime_serve.model.proof import ROUGH_TOLERANCE, TOLERANCE, difference, probe_tokens, stepwise
+from realtime_serve.model.proof import difference, probe_tokens, stepwise, tolerance
 from realtime_serve.model.running import TransformersRunner
 
 log = logging.getLogger("realtime_serve.model")
@@ -76,7 +76,7 @@ def compile_layers(model: Any, runner: TransformersRunner) -> None:
         take_back(stack)
         raise NotCompiled(f"{type(error).__name__}: {error}") from error
     apart = difference(wanted, found)
-    if not apart <= TOLERANCE.get(runner.dtype, ROUGH_TOLERANCE):
+    if not apart <= tolerance(runner.dtype):
         take_back(stack)
         raise NotCompiled(f"they answer otherwise than the model's own (logits differ by {apart:.0%})")
     # What would have to be made anew while streams wait for it is computed by the layers as they were.

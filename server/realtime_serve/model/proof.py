@@ -22,9 +22,6 @@ LENGTH = 12
 CAPTURED_ROWS, CAPTURED_STEPS = 3, 3
 """No power of two, so that a captured step computes a row that is none; and steps enough that the device goes on by itself."""
 CHUNKS = (5, 4, 1, 1, 1)
-TOLERANCE = {torch.float32: 0.01}
-ROUGH_TOLERANCE = 0.15
-"""Of the difference's norm to the logits' own, in the types of 16 bits; a wrong model is near 1."""
 
 
 def prove(model: Any, runner: TransformersRunner) -> None:
@@ -35,12 +32,17 @@ def prove(model: Any, runner: TransformersRunner) -> None:
     except (RuntimeError, TypeError, AttributeError, ValueError, IndexError) as error:
         raise EngineFailed("ModelUnsupported", f"{type(model).__name__} does not run: {error}") from error
     apart = difference(wanted, found)
-    if not apart <= TOLERANCE.get(runner.dtype, ROUGH_TOLERANCE):
+    if not apart <= tolerance(runner.dtype):
         raise EngineFailed(
             "ModelUnsupported",
             f"{type(model).__name__} answers otherwise step by step than in one go (logits differ by {apart:.0%}): "
             "it keeps state that this engine does not know, or its weights are broken",
         )
+
+
+def tolerance(dtype: torch.dtype) -> float:
+    """Of the difference's norm to the logits' own, between two ways to the same; a wrong model is near 1."""
+    return 0.01 if dtype == torch.float32 else 0.15
 
 
 def probe_tokens(runner: TransformersRunner) -> list[int]:
@@ -98,11 +100,11 @@ def prove_captured(runner: TransformersRunner) -> None:
         rows = [Row(s, at, s.tokens_from(at, 1), samples=True) for s, at in zip(sequences, last, strict=True)]
         logits = runner.logits(batch := Batch(rows, decoding=len(rows))).float()
         for sequence, wanted, result in zip(sequences, logits, runner.captured.run(batch), strict=True):
-            check_likely(wanted, result.token, TOLERANCE.get(runner.dtype, ROUGH_TOLERANCE))
+            check_likely(wanted, result.token, tolerance(runner.dtype))
             sequence.append(result.token)
 
 
-def check_likely(logits: torch.Tensor, token: int, tolerance: float) -> None:
+def check_likely(logits: torch.Tensor, token: int, allowed: float) -> None:
     best = logits.max()
-    if token < 0 or not best - logits[token] <= tolerance * (best - logits.mean()):
+    if token < 0 or not best - logits[token] <= allowed * (best - logits.mean()):
         raise NotCaptured("captured steps choose other tokens than those that are computed one by one")

@@ -124,7 +124,7 @@ async def test_a_kind_that_is_missing_and_a_right_that_is_missing_are_told_apart
 
 @pytest.mark.parametrize("status", [500, None], ids=["broken", "silent"])
 async def test_one_that_cannot_be_read_is_said_to_be_so_and_holds_nothing_up(api, monkeypatch, status):
-    monkeypatch.setattr(routes, "LIMIT", 0.2)
+    monkeypatch.setattr(routes, "ROUTE_SECONDS", 0.2)
     api.answers["GET"] = (status, {"kind": "Status", "message": "conversion webhook failed"})
     child, obstacle = await read(api)
     assert child is None
