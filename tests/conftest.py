@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 
+import pytest
 from hypothesis import settings
 
+# An assert of what tests share shows its values too.
+pytest.register_assert_rewrite("tests.operator", "tests.server", "tests.support")
 # Before anything imports torch: threads that spin while they wait make tests ten times slower as soon as two processes run.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 # Before anything imports Triton, as torch does: its kernels then run without a GPU.
